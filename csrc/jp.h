@@ -1,0 +1,28 @@
+/* Shared by every stage: error numbers, CPU dispatch, alignment of loops. */
+#ifndef JP_H
+#define JP_H
+
+#include <stdint.h>
+
+/* Error numbers are append-only: embedders switch on them. */
+enum {
+    JP_OK = 0,
+    JP_ERR_SIZE = -1,      /* a size or an offset is out of range */
+    JP_ERR_MEMORY = -2,    /* the caller's work space is too small */
+    JP_ERR_VALUE = -3,     /* a code or a number is outside its domain */
+    JP_ERR_SINGULAR = -4   /* a covariance is not positive definite */
+};
+
+/* One source, three instruction sets, chosen when the library is loaded (glibc ifunc).
+   The sanitizers' start-up runs before ifuncs resolve, so instrumented builds take one clone. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) \
+    && !defined(__SANITIZE_ADDRESS__) && !defined(JP_NO_CLONES)
+#define JP_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define JP_CLONES
+#endif
+
+/* Helpers called from a clone must be inlined into it, or they run as baseline code. */
+#define JP_INLINE static inline __attribute__((always_inline))
+
+#endif
