@@ -1,0 +1,43 @@
+"""The compiled stages; everything else is in pyproject.toml."""
+
+import sysconfig
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# glue module -> the C files it calls
+STAGES = {
+    "_encode": ["encode"],
+    "_partition": ["partition"],
+    "_density": ["density"],
+    "_joint": ["joint", "density"],
+    "_query": ["query", "density", "joint"],
+}
+# Free-threaded Python has no stable ABI yet.
+STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+def extension(glue, stages):
+    """One stage: its Cython glue and the C it calls."""
+    return Extension(
+        f"jointprob.{glue}",
+        [f"src/jointprob/{glue}.pyx", *(f"csrc/{stage}.c" for stage in stages)],
+        include_dirs=["csrc"],
+        depends=[str(header) for header in sorted(Path("csrc").glob("*.h"))],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
+        py_limited_api=STABLE_ABI,
+        # Not -ffast-math, which breaks NaN; not -march=native, as kernels dispatch by CPU.
+        extra_compile_args=[
+            "-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
+        ],
+    )  # fmt: skip
+
+
+setup(
+    # Without build_dir the generated C lands beside the .pyx and the sdist takes it instead.
+    ext_modules=cythonize(
+        [extension(glue, stages) for glue, stages in STAGES.items()], build_dir="build"
+    ),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
+)

@@ -1,0 +1,38 @@
+"""The joint distribution of any table, and every question about it.
+
+``jointprob`` implements Joint Empirical Probability Approximation: divide the rows into subsets,
+estimate a distribution for each subset, combine them into one joint distribution, ask it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .estimators.density import JEPADensity
+    from .joint import Joint
+    from .query import Conditional
+    from .versions import get_include, show_versions
+
+__version__ = "0.1.0"
+__all__ = ["Conditional", "JEPADensity", "Joint", "__version__", "get_include", "show_versions"]
+
+# Names are imported on first use: `import jointprob` alone loads neither NumPy nor scikit-learn.
+_HOME = {
+    "Conditional": ".query",
+    "JEPADensity": ".estimators.density",
+    "Joint": ".joint",
+    "get_include": ".versions",
+    "show_versions": ".versions",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'jointprob' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name], __name__), name)
+    globals()[name] = value  # the next look-up no longer comes here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,75 @@
+"""What is installed, and where: for bug reports and for embedders."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+
+PACKAGES = (
+    "jointprob", "numpy", "scipy", "scikit-learn", "narwhals", "joblib",
+    "pandas", "polars", "pyarrow", "numba", "matplotlib",
+)  # fmt: skip
+
+
+def get_include() -> str:
+    """
+    Return the folder of the C headers of the installed package.
+
+    Returns
+    -------
+    folder : str
+        Give it to the compiler as ``-I``; holds ``jp.h``, ``philox.h`` and one header a stage.
+
+    Examples
+    --------
+    >>> import jointprob, os
+    >>> os.path.basename(jointprob.get_include())
+    'include'
+    """
+    return str(Path(__file__).parent / "include")
+
+
+def versions() -> dict[str, str]:
+    """
+    Return the versions of everything that can change a result.
+
+    Returns
+    -------
+    versions : dict of str to str
+        Python, the machine, its number of CPUs, and every package that ``jointprob`` can meet;
+        ``"not installed"`` for those that are absent.
+
+    Examples
+    --------
+    >>> from jointprob.versions import versions
+    >>> sorted(versions())[:3]
+    ['cpus', 'jointprob', 'joblib']
+    """
+    machine = {
+        "python": sys.version.split()[0],
+        "machine": platform.platform(),
+        "cpus": str(os.cpu_count()),
+    }
+    return machine | {package: _version(package) for package in PACKAGES}
+
+
+def show_versions() -> None:
+    """
+    Print the versions that a bug report needs.
+
+    Examples
+    --------
+    >>> import jointprob
+    >>> jointprob.show_versions()
+    python        3...
+    """
+    for name, version in versions().items():
+        print(f"{name:<13} {version}")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,118 @@
+"""What the installed package is made of, and what importing it costs."""
+
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jointprob
+from jointprob.__main__ import main
+from jointprob.versions import PACKAGES, versions
+
+HEAVY = ["matplotlib", "numba", "pandas", "polars", "pyarrow"]
+PACKAGE = Path(jointprob.__file__).parent
+from_source_tree = not (PACKAGE / "include").is_dir()
+
+
+def python(code):
+    """Standard output of a fresh interpreter that runs ``code``."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def heavy_after(code):
+    """Which of the heavy packages a fresh interpreter holds after ``code``."""
+    return set(json.loads(python(f"{code}; import json, sys; print(json.dumps(list(sys.modules)))"))
+               ) & set(HEAVY)  # fmt: skip
+
+
+def import_seconds(code):
+    """Seconds that ``code`` takes in a fresh interpreter, the least of three."""
+    clock = f"from time import perf_counter as t; t0 = t(); {code}; print(t() - t0)"
+    return min(float(python(clock)) for _ in range(3))
+
+
+def test_import_loads_nothing_heavy():
+    assert heavy_after("import jointprob") == set()
+
+
+def test_public_names_load_no_more_than_scikit_learn_does():
+    # scikit-learn itself imports pandas and pyarrow where they are installed.
+    ours = heavy_after("from jointprob import *")
+    assert ours - heavy_after("import sklearn.base") == set()
+
+
+def test_import_time(record_property):
+    """Recorded, never asserted: a busy machine must not fail a test."""
+    record_property("sklearn_seconds", import_seconds("import sklearn"))
+    record_property("extra_seconds", import_seconds("import sklearn; t0 = t(); import jointprob"))
+
+
+@pytest.mark.parametrize("name", jointprob.__all__)
+def test_public_names_exist(name):
+    assert getattr(jointprob, name) is not None
+    assert name in dir(jointprob)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'JEPADensty'"):
+        _ = jointprob.JEPADensty
+
+
+@pytest.mark.skipif(from_source_tree, reason="needs the installed package")
+def test_version_is_the_distributions():
+    assert jointprob.__version__ == importlib.metadata.version("jointprob")
+
+
+@pytest.mark.skipif(from_source_tree, reason="needs the installed package")
+def test_package_holds_types_and_headers_but_no_sources():
+    assert (PACKAGE / "py.typed").is_file()
+    assert {path.stem for path in PACKAGE.glob("_*.pyi")} == set(glue_modules())
+    assert {"jp.h", "philox.h"} <= {path.name for path in Path(jointprob.get_include()).iterdir()}
+    assert not [path for end in ("pyx", "c") for path in PACKAGE.rglob(f"*.{end}")]
+
+
+@pytest.mark.parametrize("stage", ["encode", "partition", "density", "joint", "query"])
+def test_every_stage_is_compiled(stage):
+    assert importlib.util.find_spec(f"jointprob._{stage}") is not None
+
+
+def glue_modules():
+    """Names of the compiled modules in the package."""
+    return [path.name.partition(".")[0] for path in PACKAGE.glob("_*.so")]
+
+
+@pytest.mark.skipif(from_source_tree, reason="needs the installed package")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_headers_compile_alone(tmp_path):
+    program = tmp_path / "header.c"
+    for header in sorted(Path(jointprob.get_include()).glob("*.h")):
+        program.write_text(f'#include "{header.name}"\nint main(void) {{ return 0; }}\n')
+        command = ["cc", "-std=gnu11", "-Wall", "-Werror", "-fsyntax-only", program]
+        subprocess.run([*command, "-I", jointprob.get_include()], check=True)
+
+
+def test_versions_name_every_package():
+    assert set(PACKAGES) < set(versions())
+    assert versions()["numpy"] != "not installed"
+
+
+def test_command_line_without_a_command_shows_the_usage(capsys):
+    assert main([]) == 2
+    assert "demo" in capsys.readouterr().out
+
+
+def test_command_line_versions(capsys):
+    assert main(["versions"]) == 0
+    assert "scikit-learn" in capsys.readouterr().out
+
+
+def test_command_line_refuses_an_unknown_command(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["dance"])
+    assert "invalid choice: 'dance'" in capsys.readouterr().err
