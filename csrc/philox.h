@@ -13,6 +13,15 @@
 
 #include "jp.h"
 
+/* Third word of the counter; append-only, or saved seeds would draw other samples. */
+enum {
+    JP_STAGE_ENCODE = 1,
+    JP_STAGE_PARTITION = 2,
+    JP_STAGE_DENSITY = 3,
+    JP_STAGE_JOINT = 4,
+    JP_STAGE_QUERY = 5
+};
+
 enum { JP_PHILOX_ROUNDS = 10 };
 
 typedef struct { uint64_t word[4]; } jp_philox64;
