@@ -1,0 +1,239 @@
+/* Marginal transform of numeric columns. Rows go in tiles: every loop over a tile is branch-free
+   and vectorises (gathers from the knots); the rare rows in the tails are mended one by one. */
+#include "encode.h"
+#include "jp.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TILE = 128 };
+
+static const double X_LIMIT = 1e300;    /* leaves room to subtract and to multiply by 2 */
+static const double MIN_SLOPE = 1e-12;  /* of a piece, relative; below it rounding decides */
+
+/* log of a positive normal number, absolute error below 1e-10; vectorises, libm's does not. */
+JP_INLINE double log_positive(double value)
+{
+    const int64_t sqrt_half = 0x3fe6a09e667f3bcd, mantissa = 0x000fffffffffffff;
+    int64_t bits;
+    memcpy(&bits, &value, 8);
+    const int64_t shifted = bits - sqrt_half;
+    const int64_t fraction_bits = (shifted & mantissa) + sqrt_half;
+    /* (exponent + 2^11) placed in the mantissa of 2^52: an int to double conversion by subtraction */
+    const int64_t exponent_bits = ((shifted >> 52) + 2048) | 0x4330000000000000;
+    double fraction, exponent;
+    memcpy(&fraction, &fraction_bits, 8);
+    memcpy(&exponent, &exponent_bits, 8);
+    exponent -= 4503599627370496.0 + 2048.0;
+    const double s = (fraction - 1.0) / (fraction + 1.0), s2 = s * s;
+    const double series = 1.0 + s2 * (1.0 / 3 + s2 * (1.0 / 5 + s2 * (1.0 / 7 + s2 * (1.0 / 9
+                          + s2 * (1.0 / 11 + s2 * (1.0 / 13))))));
+    return exponent * 0.6931471805599453 + 2.0 * s * series;
+}
+
+JP_INLINE double clip(double value, double low, double high)
+{
+    value = value < low ? low : value;  /* this order keeps NaN */
+    return value > high ? high : value;
+}
+
+/* position[i] = the last key <= x[i]; halving steps outside, rows inside. */
+JP_INLINE void search_tile(const double *restrict x, const jp_marginal *restrict marginal,
+                           int32_t *restrict position)
+{
+    const double *restrict keys = marginal->keys;
+    for (int i = 0; i < TILE; i++)
+        position[i] = 0;
+    for (int32_t half = (int32_t)(marginal->n_keys / 2); half > 0; half /= 2)
+        for (int i = 0; i < TILE; i++)
+            position[i] += keys[position[i] + half] <= x[i] ? half : 0;
+}
+
+JP_INLINE void cubic_tile(const double *restrict x, const int32_t *restrict position,
+                          const jp_marginal *restrict marginal,
+                          double *restrict z, double *restrict log_slope)
+{
+    const double *restrict pieces = (const double *)marginal->pieces;
+    for (int i = 0; i < TILE; i++) {
+        const double *p = pieces + 8 * (int64_t)position[i];
+        const double t = (x[i] - p[0]) * p[1];
+        const double c1 = p[4], c2 = p[5], c3 = p[6];
+        z[i] = p[3] + t * (c1 + t * (c2 + t * c3));
+        const double slope = c1 + t * (2.0 * c2 + t * (3.0 * c3));
+        const double log_dz_dx = log_positive(slope < MIN_SLOPE ? MIN_SLOPE : slope) + p[2];
+        log_slope[i] = x[i] == x[i] ? log_dz_dx : x[i];
+    }
+}
+
+/* log(1 + slope * excess / scale) even where the product overflows. */
+static inline double log_stretch(const jp_tail *tail, double excess)
+{
+    const double q = tail->slope / tail->scale * excess;
+    return q < 1e300 ? log1p(q) : log(tail->slope) - log(tail->scale) + log(excess);
+}
+
+static void mend_tails(const double *restrict x, const jp_marginal *restrict marginal,
+                       double *restrict z, double *restrict log_slope)
+{
+    const jp_tail *lower = marginal->tails, *upper = marginal->tails + 1;
+    for (int i = 0; i < TILE; i++) {
+        if (!(x[i] < lower->x) && !(x[i] > upper->x))
+            continue;
+        const jp_tail *tail = x[i] < lower->x ? lower : upper;
+        const double stretch = log_stretch(tail, fabs(x[i] - tail->x));
+        z[i] = tail->z + (tail == upper ? tail->scale : -tail->scale) * stretch;
+        log_slope[i] = log(tail->slope) - stretch;
+    }
+}
+
+/* x holds TILE values within +-X_LIMIT or NaN. */
+JP_INLINE void forward_tile(const double *restrict x, const jp_marginal *restrict marginal,
+                            double *restrict z, double *restrict log_slope)
+{
+    const double low = marginal->tails[0].x, high = marginal->tails[1].x;
+    double inside[TILE];
+    int32_t position[TILE];
+    int outside = 0;
+    for (int i = 0; i < TILE; i++) {
+        inside[i] = clip(x[i], low, high);
+        outside |= (x[i] < low) | (x[i] > high);
+    }
+    search_tile(inside, marginal, position);
+    cubic_tile(inside, position, marginal, z, log_slope);
+    if (outside)
+        mend_tails(x, marginal, z, log_slope);
+}
+
+/* The last tile is filled up with its first row, so that kernels see whole tiles only. */
+JP_INLINE int load_tile(const double *restrict x, int64_t row, int64_t stop, double *restrict tile)
+{
+    const int n = stop - row < TILE ? (int)(stop - row) : TILE;
+    for (int i = 0; i < n; i++)
+        tile[i] = clip(x[row + i], -X_LIMIT, X_LIMIT);
+    for (int i = n; i < TILE; i++)
+        tile[i] = tile[0];
+    return n;
+}
+
+static int check_marginal(const jp_marginal *marginal, int64_t start, int64_t stop)
+{
+    const int64_t n_keys = marginal->n_keys;
+    if (start < 0 || stop < start || marginal->n_pieces < 1 || n_keys < marginal->n_pieces
+        || (n_keys & (n_keys - 1)) != 0 || n_keys > INT32_MAX / 2)
+        return JP_ERR_SIZE;
+    return JP_OK;
+}
+
+JP_CLONES
+int jp_encode_forward(const double *restrict x, int64_t start, int64_t stop,
+                      const jp_marginal *restrict marginal,
+                      double *restrict z, double *restrict log_slope)
+{
+    if (check_marginal(marginal, start, stop) != JP_OK)
+        return JP_ERR_SIZE;
+    double tile[TILE], tile_z[TILE], tile_slope[TILE];
+    for (int64_t row = start; row < stop; row += TILE) {
+        const size_t bytes = 8 * (size_t)load_tile(x, row, stop, tile);
+        forward_tile(tile, marginal, tile_z, tile_slope);
+        memcpy(z + row, tile_z, bytes);
+        memcpy(log_slope + row, tile_slope, bytes);
+    }
+    return JP_OK;
+}
+
+/* codes: 0 = continuous, 1.. = atom, -1 = missing; atoms turn into NaN. */
+JP_INLINE void find_atoms(const double *restrict atoms, int64_t n_atoms,
+                          double *restrict tile, int32_t *restrict codes)
+{
+    for (int i = 0; i < TILE; i++)
+        codes[i] = tile[i] == tile[i] ? 0 : -1;
+    for (int64_t a = 0; a < n_atoms; a++)
+        for (int i = 0; i < TILE; i++)
+            codes[i] = tile[i] == atoms[a] ? (int32_t)a + 1 : codes[i];
+    for (int i = 0; i < TILE; i++)
+        tile[i] = codes[i] > 0 ? (double)NAN : tile[i];
+}
+
+JP_CLONES
+int jp_encode_column(const double *restrict x, int64_t start, int64_t stop,
+                     const jp_marginal *restrict marginal,
+                     const double *restrict atoms, int64_t n_atoms,
+                     int32_t *restrict codes, int64_t codes_stride,
+                     float *restrict z, int64_t z_stride, double *restrict log_jacobian)
+{
+    if (check_marginal(marginal, start, stop) != JP_OK || n_atoms < 0)
+        return JP_ERR_SIZE;
+    double tile[TILE], tile_z[TILE], tile_slope[TILE];
+    int32_t tile_codes[TILE];
+    for (int64_t row = start; row < stop; row += TILE) {
+        const int n = load_tile(x, row, stop, tile);
+        if (codes) {
+            find_atoms(atoms, n_atoms, tile, tile_codes);
+            for (int i = 0; i < n; i++)
+                codes[(row + i) * codes_stride] = tile_codes[i];
+        }
+        forward_tile(tile, marginal, tile_z, tile_slope);
+        for (int i = 0; i < n; i++)
+            log_jacobian[row + i] += tile[i] == tile[i] ? tile_slope[i] : 0.0;
+        for (int i = 0; i < n; i++)
+            z[(row + i) * z_stride] = (float)tile_z[i];
+    }
+    return JP_OK;
+}
+
+/* Root in [0, 1] of the increasing cubic: Newton, or bisection where Newton leaves the bracket. */
+static double solve_piece(const jp_piece *p, double z)
+{
+    const double target = z - p->z0;
+    double low = 0.0, high = 1.0, t = target / (p->c1 + p->c2 + p->c3);
+    for (int step = 0; step < 60; step++) {
+        const double error = t * (p->c1 + t * (p->c2 + t * p->c3)) - target;
+        const double slope = p->c1 + t * (2.0 * p->c2 + t * (3.0 * p->c3));
+        if (error > 0.0)
+            high = t;
+        else
+            low = t;
+        const double newton = t - error / slope;
+        const double next = newton > low && newton < high ? newton : 0.5 * (low + high);
+        if (fabs(next - t) < 1e-15)
+            return next;
+        t = next;
+    }
+    return t;
+}
+
+static int64_t find_piece(const jp_marginal *marginal, double z)
+{
+    int64_t first = 0, last = marginal->n_pieces - 1;
+    while (first < last) {
+        const int64_t middle = (first + last + 1) / 2;
+        if (marginal->pieces[middle].z0 <= z)
+            first = middle;
+        else
+            last = middle - 1;
+    }
+    return first;
+}
+
+static double invert(const jp_marginal *marginal, double z)
+{
+    const jp_tail *lower = marginal->tails, *upper = marginal->tails + 1;
+    if (!(z < lower->z) && !(z > upper->z)) {
+        const jp_piece *p = marginal->pieces + find_piece(marginal, z);
+        return p->x0 + solve_piece(p, z) * p->dx;
+    }
+    const jp_tail *tail = z < lower->z ? lower : upper;
+    const double stretch = expm1(fabs(z - tail->z) / tail->scale);
+    const double excess = tail->scale / tail->slope * stretch;
+    return clip(tail == upper ? tail->x + excess : tail->x - excess, -X_LIMIT, X_LIMIT);
+}
+
+int jp_encode_inverse(const double *restrict z, int64_t start, int64_t stop,
+                      const jp_marginal *restrict marginal, double *restrict x)
+{
+    if (check_marginal(marginal, start, stop) != JP_OK)
+        return JP_ERR_SIZE;
+    for (int64_t row = start; row < stop; row++)
+        x[row] = z[row] == z[row] ? invert(marginal, z[row]) : z[row];
+    return JP_OK;
+}
