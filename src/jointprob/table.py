@@ -1,0 +1,422 @@
+"""From a data frame, ndarray or dict of columns to typed columns, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, cast
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+
+from jointprob.cells import (
+    MISSING,
+    UNSEEN,
+    Cells,
+    learn_categorical,
+    match_categorical,
+    numeric_values,
+    read_array,
+    read_series,
+)
+from jointprob.containers import to_container
+from jointprob.schema import Column, Container, Schema, preview
+
+__all__ = [
+    "MISSING",
+    "UNSEEN",
+    "Column",
+    "Schema",
+    "Table",
+    "check_sample_weight",
+    "conform",
+    "read_table",
+    "to_container",
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Typed columns of a table. Columns may share memory with the input: never write to them.
+
+    Parameters
+    ----------
+    schema : Schema
+    n_rows : int
+    columns : list of ndarray of shape (n_rows,)
+        Categorical: int32 codes, -1 missing, -2 a level unseen in fit. Numeric: float64, NaN
+        missing, never infinite.
+    """
+
+    schema: Schema
+    n_rows: int
+    columns: list[NDArray[Any]]
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Table:
+        """Table of the rows at these positions."""
+        return Table(self.schema, len(rows), [column[rows] for column in self.columns])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A container taken apart, before anything is learnt or matched."""
+
+    container: Container
+    names: list[Any]
+    cells: list[Cells]
+    n_rows: int
+
+
+def read_table(
+    X: Any,
+    categorical_features: Any = "from_dtype",
+    name: str = "X",
+    estimator_name: str | None = None,
+) -> Table:
+    """Read a table and learn its schema.
+
+    Parameters
+    ----------
+    X : pandas, polars or pyarrow frame, 2-D array-like, or dict of columns
+        None, NaN, NA, NaT and null are missing cells. Columns and rows may be all missing.
+    categorical_features : "from_dtype", None, bool mask, or sequence of int or str
+        "from_dtype": category, enum, string, object and bool dtypes are categorical, integers
+        and floats numeric; in an object or string ndarray a column is numeric when all its cells
+        are numbers. None: every column is numeric. Otherwise the categorical columns, as a mask,
+        positions, or names.
+    name : str
+        What error messages call the table.
+    estimator_name : str, optional
+        What error messages call the estimator.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ValueError
+        No rows or columns, infinite or complex numbers, duplicate names, columns that mix strings
+        with numbers, strings in a numeric column.
+    TypeError
+        Sparse input, dates, durations, and cells that are no number, string or boolean.
+
+    Examples
+    --------
+    >>> table = read_table({"size": ["S", None, "L"], "weight": [1.5, 2.5, None]})
+    >>> table.columns
+    [array([ 1, -1,  0], dtype=int32), array([1.5, 2.5, nan])]
+    >>> table.schema.columns[0].levels
+    ('L', 'S')
+    """
+    found = _take_apart(X, name, estimator_name)
+    categorical = _categorical_mask(categorical_features, found)
+    learnt = [_learn(*pair) for pair in zip(found.cells, categorical, strict=True)]
+    schema = Schema(tuple(column for column, _ in learnt), found.container)
+    return Table(schema, found.n_rows, [values for _, values in learnt])
+
+
+def conform(
+    X: Any,
+    schema: Schema,
+    partial: bool = False,
+    name: str = "X",
+    estimator_name: str = "JEPADensity",
+) -> Table:
+    """Read a table at query time by the schema learnt in fit.
+
+    Columns with names are matched by name, whatever their order, and arrays by position; so is
+    every table when fit saw an array.
+
+    Parameters
+    ----------
+    X : pandas, polars or pyarrow frame, 2-D array-like, or dict of columns
+    schema : Schema
+    partial : bool
+        True for evidence: columns that are absent are all missing, columns of a frame that are
+        not in the schema are passed over (keys of a dict are not: they are typed by hand), and a
+        dict may hold scalars, which stand for every row.
+    name, estimator_name : str
+        What error messages call the table and the estimator.
+
+    Returns
+    -------
+    Table
+        With the given schema; codes of levels that fit did not see are -2.
+
+    Raises
+    ------
+    ValueError
+        Columns missing, unknown, or of another kind than in fit, and all that `read_table` raises.
+
+    Examples
+    --------
+    >>> schema = read_table({"size": ["S", "L"], "weight": [1.5, 2.5]}).schema
+    >>> conform({"size": "M"}, schema, partial=True).columns
+    [array([-2], dtype=int32), array([nan])]
+    """
+    if partial and isinstance(X, Mapping):
+        X = _fill_rows(X, schema)
+    found = _take_apart(X, name, estimator_name)
+    by_name = found.container != "numpy" and schema.container != "numpy"
+    matched = (
+        _match_names(found, schema, partial and found.container != "dict", partial)
+        if by_name or (partial and found.container == "dict")
+        else _match_positions(found, schema, name, estimator_name)
+    )
+    pairs = zip(matched, schema.columns, strict=True)
+    columns = [_conform_column(cells, column, found.n_rows) for cells, column in pairs]
+    return Table(schema, found.n_rows, columns)
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    """Weights as float64 of shape (n_rows,); a weight says how often its row stands in the table.
+
+    Parameters
+    ----------
+    sample_weight : None, number, or array-like of shape (n_rows,)
+        None is a weight of one for every row.
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+
+    Raises
+    ------
+    ValueError
+        Weights that are negative, NaN, infinite, all zero, or not one for each row.
+
+    Examples
+    --------
+    >>> check_sample_weight([1, 2], 2)
+    array([1., 2.])
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_rows, weight)
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array.")
+    if weight.shape != (n_rows,):
+        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}!")
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        raise ValueError(_describe_weight(weight, int(bad[0])))
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return np.ascontiguousarray(weight)
+
+
+def _describe_weight(weight: NDArray[np.float64], row: int) -> str:
+    value = weight[row]
+    fault = "Negative values in data passed to" if value < 0 else "Input contains NaN or infinity:"
+    return f"{fault} `sample_weight`: {value} in row {row}; weights are finite and at least 0"
+
+
+def _take_apart(X: Any, name: str, estimator_name: str | None) -> _Found:
+    if isinstance(X, Mapping):
+        found = _from_dict(X, name)
+    else:
+        frame = _as_frame(X)
+        found = _from_frame(frame) if frame is not None else _from_array(X, name, estimator_name)
+    _check_not_empty(found, name, estimator_name)
+    return found
+
+
+def _as_frame(X: Any) -> nw.DataFrame[Any] | None:
+    _check_names(_native_names(X))
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        raise TypeError(f"a lazy frame ({type(X).__name__}) has no rows yet: call .collect() first")
+    return frame if isinstance(frame, nw.DataFrame) else None
+
+
+def _native_names(X: Any) -> list[Any]:
+    """Column names as the frame has them, before any library looks for duplicates."""
+    if hasattr(X, "column_names"):
+        return list(X.column_names)
+    is_frame = hasattr(X, "columns") and not hasattr(X, "collect_schema")
+    return list(X.columns) if is_frame else []
+
+
+def _check_names(names: Sequence[Any]) -> None:
+    repeated = list(dict.fromkeys(n for n in names if names.count(n) > 1))
+    if repeated:
+        raise ValueError(f"duplicate column names: {preview(repeated)}; every name must be unique")
+    for name in names:
+        if not isinstance(name, str | Integral):
+            raise TypeError(f"column name {name!r} is a {type(name).__name__}; allowed: str, int")
+
+
+def _from_frame(frame: nw.DataFrame[Any]) -> _Found:
+    container = frame.implementation.name.lower()
+    if container not in ("pandas", "polars", "pyarrow"):
+        raise TypeError(f"{container} frames are not supported; allowed: pandas, polars, pyarrow")
+    names = [int(name) if isinstance(name, Integral) else name for name in frame.columns]
+    cells = [read_series(frame[:, j], name) for j, name in enumerate(names)]
+    return _Found(cast(Container, container), names, cells, len(frame))
+
+
+def _from_dict(X: Mapping[Any, Any], name: str) -> _Found:
+    _check_names(list(X))
+    cells = [_read_values(values, key) for key, values in X.items()]
+    lengths = {c.name: len(_rows(c)) for c in cells}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{key!r}: {n}" for key, n in list(lengths.items())[:5])
+        raise ValueError(f"columns of {name} differ in length: {found}")
+    return _Found("dict", list(X), cells, next(iter(lengths.values()), 0))
+
+
+def _rows(cells: Cells) -> NDArray[Any]:
+    return cells.values if hasattr(cells, "values") else cells.codes
+
+
+def _read_values(values: Any, name: str | int) -> Cells:
+    series = nw.from_native(values, series_only=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        return read_series(series, name)
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise ValueError(f"column {name!r} must be 1-D, got shape {array.shape}")
+    return read_array(array, name)
+
+
+def _as_array(X: Any) -> NDArray[Any]:
+    """Array in which the cells of lists keep their types, and masked cells are missing."""
+    if isinstance(X, np.ma.MaskedArray):
+        fill, dtype = (np.nan, float) if X.dtype.kind in "iuf" else (None, object)
+        filled = np.array(X.data, dtype=dtype)
+        filled[np.ma.getmaskarray(X)] = fill
+        return filled
+    array = np.asarray(X)
+    if isinstance(X, list | tuple) and array.dtype.kind in "US":
+        return np.asarray(X, dtype=object)
+    return array
+
+
+def _from_array(X: Any, name: str, estimator_name: str | None) -> _Found:
+    if isinstance(X, list | tuple | np.ma.MaskedArray):
+        X = _as_array(X)
+    # scikit-learn's own checks of dimension, sparsity and complex numbers, in its own words.
+    array = check_array(
+        X, dtype=None, ensure_all_finite=False, estimator=estimator_name, input_name=name
+    )
+    if array.dtype.kind == "f":
+        # One transposing pass: a column picked out of rows touches every cache line of the table.
+        array = np.asfortranarray(array, dtype=np.float64)
+    names = list(range(array.shape[1]))
+    return _Found("numpy", names, [read_array(array[:, j], j) for j in names], len(array))
+
+
+def _check_not_empty(found: _Found, name: str, estimator_name: str | None) -> None:
+    shape = (found.n_rows, len(found.names))
+    who = f" by {estimator_name}" if estimator_name else ""
+    for count, what in zip(shape, ("sample", "feature"), strict=True):
+        if not count:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is "
+                f"required{who}: {name} is empty."
+            )
+
+
+def _categorical_mask(categorical_features: Any, found: _Found) -> list[bool]:
+    if categorical_features is None:
+        return [False] * len(found.names)
+    if isinstance(categorical_features, str):
+        if categorical_features != "from_dtype":
+            raise ValueError(
+                f"categorical_features={categorical_features!r}; allowed are 'from_dtype', None, "
+                "a boolean mask, and a list of positions or names"
+            )
+        return [cells.kind == "categorical" for cells in found.cells]
+    given = np.asarray(categorical_features).tolist()
+    if given and all(isinstance(g, bool) for g in given):
+        return _checked_mask(given, found)
+    chosen = {_position(g, found) for g in given}
+    return [j in chosen for j in range(len(found.names))]
+
+
+def _checked_mask(mask: list[bool], found: _Found) -> list[bool]:
+    if len(mask) != len(found.names):
+        raise ValueError(
+            f"categorical_features has {len(mask)} entries, but there are "
+            f"{len(found.names)} columns"
+        )
+    return mask
+
+
+def _position(given: str | int, found: _Found) -> int:
+    if isinstance(given, str) and given in found.names:
+        return found.names.index(given)
+    if isinstance(given, int) and 0 <= given < len(found.names):
+        return given
+    raise ValueError(
+        f"categorical_features holds {given!r}; allowed are positions 0 to "
+        f"{len(found.names) - 1}, and the names {preview(found.names)}"
+    )
+
+
+def _learn(cells: Cells, categorical: bool) -> tuple[Column, NDArray[Any]]:
+    values: NDArray[Any]
+    if not categorical:
+        values = numeric_values(cells)
+        empty = bool(np.isnan(values).all())
+        return Column(cells.name, "numeric", dtype=cells.dtype, empty=empty), values
+    values, levels = learn_categorical(cells)
+    empty = bool((values == MISSING).all())
+    level_dtype, ordered = getattr(cells, "level_dtype", ""), getattr(cells, "ordered", False)
+    return (
+        Column(cells.name, "categorical", levels, cells.dtype, level_dtype, ordered, empty),
+        values,
+    )
+
+
+def _fill_rows(X: Mapping[Any, Any], schema: Schema) -> Mapping[Any, Any]:
+    """Scalars repeated to the length of the columns beside them, one row when there are none."""
+    if not X:
+        return {schema.names[0]: [None]}
+    lengths = {key: len(v) for key, v in X.items() if not isinstance(v, str) and np.ndim(v)}
+    n_rows = max(lengths.values(), default=1)
+    return {key: v if key in lengths else [v] * n_rows for key, v in X.items()}
+
+
+def _match_names(
+    found: _Found, schema: Schema, extra_allowed: bool, absent_allowed: bool
+) -> list[Cells | None]:
+    by_name = dict(zip(found.names, found.cells, strict=True))
+    extra = [] if extra_allowed else [n for n in found.names if n not in schema.names]
+    absent = [] if absent_allowed else [n for n in schema.names if n not in by_name]
+    if extra or absent:
+        raise ValueError(
+            "The feature names should match those that were passed during fit.\n"
+            + _listed("Feature names unseen at fit time", extra)
+            + _listed("Feature names seen at fit time, yet now missing", absent)
+        )
+    return [by_name.get(name) for name in schema.names]
+
+
+def _listed(title: str, names: list[Any]) -> str:
+    return f"{title}: {preview(names)}\n" if names else ""
+
+
+def _match_positions(
+    found: _Found, schema: Schema, name: str, estimator_name: str
+) -> list[Cells | None]:
+    if len(found.cells) != len(schema):
+        raise ValueError(
+            f"{name} has {len(found.cells)} features, but {estimator_name} is expecting "
+            f"{len(schema)} features as input."
+        )
+    return list(found.cells)
+
+
+def _conform_column(cells: Cells | None, column: Column, n_rows: int) -> NDArray[Any]:
+    if cells is None:
+        missing = np.int32(MISSING) if column.is_categorical else np.float64(np.nan)
+        return np.full(n_rows, missing)
+    return match_categorical(cells, column) if column.is_categorical else numeric_values(cells)
