@@ -28,7 +28,8 @@ def drawn_rows(
 ) -> tuple[Points, Floats]:
     """At most about `n_rows` rows: all with their weights, or one from each of `n_rows` equal
     shares of the weight."""
-    if min(weight.sum(), len(points)) <= n_rows:
+    # with weights below 1 the rows may outnumber their weight
+    if max(weight.sum(), np.count_nonzero(weight)) <= n_rows:
         return points, weight
     positions = (np.arange(n_rows) + rng.random(n_rows)) / n_rows
     return points[rows_at(np.cumsum(weight), positions)], np.ones(n_rows)
