@@ -1,184 +1,135 @@
-"""Typed columns back to the kind of container, with the dtypes, that fit saw."""
+"""The columns of a data frame, ndarray or dict, before anything is learnt or matched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, cast
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import check_array
 
-from jointprob.schema import Column, Schema
-
-
-def to_container(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
-    """Codes and numbers back to a frame like the one the schema was learnt from.
-
-    Parameters
-    ----------
-    columns : sequence of ndarray of shape (n_rows,)
-        One for each column of the schema: codes (negative: missing) or float64 (NaN: missing).
-    schema : Schema
-
-    Returns
-    -------
-    pandas, polars or pyarrow frame, ndarray, or dict of ndarray
-        Same order, dtypes and categories as in fit. Numbers of an integer dtype are rounded and
-        clipped to its range. A dtype without a missing value widens the way its container does
-        it: int64 to float64 and bool to object in pandas and NumPy.
-
-    Examples
-    --------
-    >>> schema = Schema((Column("size", "categorical", levels=("L", "S"), dtype="object"),), "dict")
-    >>> to_container([np.array([1, 0, -1])], schema)
-    {'size': array(['S', 'L', None], dtype=object)}
-    """
-    return _BUILDERS[schema.container](columns, schema)
+from jointprob.cells import Cells, Numbers, read_array, read_series
+from jointprob.schema import Container, preview
 
 
-def _pandas(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
-    pd = import_module("pandas")
-    series = [_pandas_series(pd, *pair) for pair in zip(schema, columns, strict=True)]
-    return pd.DataFrame(dict(enumerate(series))).set_axis(list(schema.names), axis=1)
+@dataclass(frozen=True)
+class Found:
+    """A container taken apart."""
+
+    container: Container
+    names: list[Any]
+    cells: list[Cells]
+    n_rows: int
 
 
-def _pandas_series(pd: Any, column: Column, cells: NDArray[Any]) -> Any:
-    """pandas itself widens a dtype where cells are missing: reindex and where know its rules."""
-    if not column.is_categorical:
-        values, missing = _numbers(column, cells)
-        return pd.Series(values).astype(column.dtype).where(~missing)
-    if column.dtype == "category":
-        index = pd.Index(column.levels, dtype=column.level_dtype)
-        dtype = pd.CategoricalDtype(index, ordered=column.ordered)
-        return pd.Series(pd.Categorical.from_codes(np.maximum(cells, -1), dtype=dtype))
-    levels = pd.Series(list(column.levels), dtype=column.dtype)
-    return levels.reindex(np.maximum(cells, -1)).reset_index(drop=True)
+def take_apart(X: Any, name: str, estimator_name: str | None) -> Found:
+    """Columns of a table in whatever container; refuses what is no table or has no cells."""
+    if isinstance(X, Mapping) and not issparse(X):  # a dok_matrix is a dict of its cells
+        found = _from_dict(X, name)
+    else:
+        frame = _as_frame(X)
+        found = _from_frame(frame) if frame is not None else _from_array(X, name, estimator_name)
+    _check_not_empty(found, name, estimator_name)
+    return found
 
 
-def _polars(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
-    pl = import_module("polars")
-    pairs = zip(schema, columns, strict=True)
-    return pl.DataFrame([_polars_series(pl, *pair).alias(str(pair[0].name)) for pair in pairs])
+def _as_frame(X: Any) -> nw.DataFrame[Any] | None:
+    _check_names(_native_names(X))
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        raise TypeError(f"a lazy frame ({type(X).__name__}) has no rows yet: call .collect() first")
+    return frame if isinstance(frame, nw.DataFrame) else None
 
 
-def _polars_series(pl: Any, column: Column, cells: NDArray[Any]) -> Any:
-    dtype = _polars_dtype(pl, column)
-    values, missing = _levels_or_numbers(column, cells)
-    if column.is_categorical:
-        levels = pl.Series(list(column.levels), dtype=dtype)
-        return levels.gather(pl.Series(values).set(pl.Series(missing), None))
-    return pl.Series(values).cast(dtype).set(pl.Series(missing), None)
+def _native_names(X: Any) -> list[Any]:
+    """Column names as the frame has them, before any library looks for duplicates."""
+    if hasattr(X, "column_names"):
+        return list(X.column_names)
+    if hasattr(X, "collect_schema"):  # polars keeps names unique; a lazy frame has none to hand
+        return []
+    return list(getattr(X, "columns", []))
 
 
-def _polars_dtype(pl: Any, column: Column) -> Any:
-    if column.dtype == "Enum":
-        return pl.Enum(list(column.levels))
-    # Decimal(10, 2) and the like carry parameters; their numbers come back as floats.
-    return getattr(pl, column.dtype, pl.Float64)
+def _check_names(names: Sequence[Any]) -> None:
+    repeated = [name for name, n in Counter(names).items() if n > 1]
+    if repeated:
+        raise ValueError(f"duplicate column names: {preview(repeated)}; every name must be unique")
+    for name in names:
+        if not isinstance(name, str | Integral):
+            raise TypeError(f"column name {name!r} is a {type(name).__name__}; allowed: str, int")
 
 
-def _pyarrow(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
-    pa = import_module("pyarrow")
-    arrays = [_pyarrow_array(pa, *pair) for pair in zip(schema, columns, strict=True)]
-    return pa.table(arrays, names=[str(name) for name in schema.names])
+def _from_frame(frame: nw.DataFrame[Any]) -> Found:
+    container = frame.implementation.name.lower()
+    if container not in ("pandas", "polars", "pyarrow"):
+        raise TypeError(f"{container} frames are not supported; allowed: pandas, polars, pyarrow")
+    names = [int(name) if isinstance(name, Integral) else name for name in frame.columns]
+    cells = [read_series(frame[:, j], name) for j, name in enumerate(names)]
+    return Found(cast(Container, container), names, cells, len(frame))
 
 
-def _pyarrow_array(pa: Any, column: Column, cells: NDArray[Any]) -> Any:
-    values, missing = _levels_or_numbers(column, cells)
-    if not column.is_categorical:
-        return pa.array(values, mask=missing).cast(_pyarrow_type(pa, column.dtype))
-    name, _, index = column.dtype.partition(":")
-    levels = pa.array(list(column.levels), _pyarrow_type(pa, column.level_dtype or name))
-    if name != "dictionary":
-        return levels.take(pa.array(values, mask=missing))
-    codes = pa.array(values, mask=missing).cast(_pyarrow_type(pa, index))
-    return pa.DictionaryArray.from_arrays(codes, levels, ordered=column.ordered)
+def _from_dict(X: Mapping[Any, Any], name: str) -> Found:
+    _check_names(list(X))
+    cells = [_read_values(values, key) for key, values in X.items()]
+    lengths = {c.name: len(_rows(c)) for c in cells}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{key!r}: {n}" for key, n in list(lengths.items())[:5])
+        raise ValueError(f"columns of {name} differ in length: {found}")
+    return Found("dict", list(X), cells, next(iter(lengths.values()), 0))
 
 
-def _pyarrow_type(pa: Any, name: str) -> Any:
-    try:
-        return pa.type_for_alias(name)
-    except ValueError:  # decimal128(10, 2): its numbers come back as floats
-        return pa.float64()
+def _rows(cells: Cells) -> NDArray[Any]:
+    return cells.values if isinstance(cells, Numbers) else cells.codes
 
 
-def _numpy(columns: Sequence[NDArray[Any]], schema: Schema) -> NDArray[Any]:
-    arrays = [_numpy_array(*pair) for pair in zip(schema, columns, strict=True)]
-    dtypes = {array.dtype for array in arrays}
-    mixed = any(dtype.kind in "OUT" for dtype in dtypes) and len(dtypes) > 1
-    dtype = object if mixed else np.result_type(*dtypes)
-    return np.stack([array.astype(dtype) for array in arrays], axis=1)
+def _read_values(values: Any, name: str | int) -> Cells:
+    series = nw.from_native(values, series_only=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        return read_series(series, name)
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise ValueError(f"column {name!r} must be 1-D, got shape {array.shape}")
+    return read_array(array, name)
 
 
-def _dict(columns: Sequence[NDArray[Any]], schema: Schema) -> dict[str | int, NDArray[Any]]:
-    pairs = zip(schema, columns, strict=True)
-    return {column.name: _numpy_array(column, cells) for column, cells in pairs}
+def _as_array(X: Any) -> NDArray[Any]:
+    """Array in which the cells of lists keep their types, and masked cells are missing."""
+    if isinstance(X, np.ma.MaskedArray):
+        fill, dtype = (np.nan, float) if X.dtype.kind in "iuf" else (None, object)
+        filled = np.array(X.data, dtype=dtype)
+        filled[np.ma.getmaskarray(X)] = fill
+        return filled
+    array = np.asarray(X)
+    if isinstance(X, list | tuple) and array.dtype.kind in "US":
+        return np.asarray(X, dtype=object)
+    return array
 
 
-def _numpy_array(column: Column, cells: NDArray[Any]) -> NDArray[Any]:
-    if column.is_categorical:
-        levels = np.array([*column.levels, None], dtype=object)
-        codes = np.maximum(cells, -1)
-        return _widen(levels[codes], codes < 0, _numpy_dtype(column))
-    return _widen(*_numbers(column, cells), _numpy_dtype(column))
+def _from_array(X: Any, name: str, estimator_name: str | None) -> Found:
+    if isinstance(X, list | tuple | np.ma.MaskedArray):
+        X = _as_array(X)
+    # scikit-learn's own checks of dimension, sparsity and complex numbers, in its own words.
+    array = check_array(
+        X, dtype=None, ensure_all_finite=False, estimator=estimator_name, input_name=name
+    )
+    # One transposing pass: a column picked out of rows touches every cache line of the table.
+    array = np.asfortranarray(array)
+    names = list(range(array.shape[1]))
+    return Found("numpy", names, [read_array(array[:, j], j) for j in names], len(array))
 
 
-def _numpy_dtype(column: Column) -> np.dtype[Any]:
-    """Dtype of the column; object for the dtypes only frames know."""
-    if column.levels and all(isinstance(level, bool) for level in column.levels):
-        return np.dtype(bool)
-    dtype = _known_to_numpy(column.dtype) or _known_to_numpy(column.dtype.lower())
-    if dtype is None or (dtype.kind in "US" and not column.is_categorical):
-        return np.dtype(object if column.is_categorical else np.float64)
-    return dtype
-
-
-def _known_to_numpy(name: str) -> np.dtype[Any] | None:
-    try:
-        return np.dtype(name)
-    except TypeError:  # Int64, category, Utf8: a series inside a dict
-        return None
-
-
-def _widen(values: NDArray[Any], missing: NDArray[np.bool_], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values in the dtype, or in the next one that has a missing value where one is needed."""
-    if not missing.any():
-        return values.astype(dtype)
-    wide = dtype if dtype.kind in "fO" else np.dtype(np.float64 if dtype.kind in "iu" else object)
-    widened = values.astype(wide)
-    widened[missing] = np.nan if wide.kind == "f" else None
-    return widened
-
-
-def _levels_or_numbers(
-    column: Column, cells: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    if not column.is_categorical:
-        return _numbers(column, cells)
-    missing = np.asarray(cells) < 0
-    return np.where(missing, 0, cells).astype(np.int64), missing
-
-
-def _numbers(column: Column, cells: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Values in the range of the dtype, any number where missing, and which are missing."""
-    missing = np.isnan(cells)
-    values = np.where(missing, 0.0, cells)
-    if column.dtype.lower().startswith("bool"):
-        return values >= 0.5, missing
-    if column.integer_range is None:
-        return values, missing
-    low, high = column.integer_range
-    # float(2**63 - 1) is 2**63, one more than int64 holds.
-    top = high if high < 2**53 else np.nextafter(float(high), 0)
-    signed = np.uint64 if low == 0 else np.int64
-    return np.clip(np.rint(values), low, top).astype(signed), missing
-
-
-_BUILDERS: dict[str, Callable[[Sequence[NDArray[Any]], Schema], Any]] = {
-    "pandas": _pandas,
-    "polars": _polars,
-    "pyarrow": _pyarrow,
-    "numpy": _numpy,
-    "dict": _dict,
-}
+def _check_not_empty(found: Found, name: str, estimator_name: str | None) -> None:
+    shape = (found.n_rows, len(found.names))
+    who = f" by {estimator_name}" if estimator_name else ""
+    for count, what in zip(shape, ("sample", "feature"), strict=True):
+        if not count:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is "
+                f"required{who}: {name} is empty."
+            )

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, cast
+from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
 
-from jointprob.cells import (
-    MISSING,
-    UNSEEN,
-    Cells,
-    learn_categorical,
-    match_categorical,
-    numeric_values,
-    read_array,
-    read_series,
-)
-from jointprob.containers import to_container
-from jointprob.schema import Column, Container, Schema, preview
+from jointprob.cells import MISSING, UNSEEN, Cells
+from jointprob.containers import Found, take_apart
+from jointprob.levels import kind_of, learn_categorical, match_categorical, numeric_values
+from jointprob.restore import to_container
+from jointprob.schema import Column, Schema, preview
 
 __all__ = [
     "MISSING",
@@ -58,16 +48,6 @@ class Table:
     def take(self, rows: NDArray[np.integer[Any]]) -> Table:
         """Table of the rows at these positions."""
         return Table(self.schema, len(rows), [column[rows] for column in self.columns])
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A container taken apart, before anything is learnt or matched."""
-
-    container: Container
-    names: list[Any]
-    cells: list[Cells]
-    n_rows: int
 
 
 def read_table(
@@ -112,7 +92,7 @@ def read_table(
     >>> table.schema.columns[0].levels
     ('L', 'S')
     """
-    found = _take_apart(X, name, estimator_name)
+    found = take_apart(X, name, estimator_name)
     categorical = _categorical_mask(categorical_features, found)
     learnt = [_learn(*pair) for pair in zip(found.cells, categorical, strict=True)]
     schema = Schema(tuple(column for column, _ in learnt), found.container)
@@ -160,7 +140,7 @@ def conform(
     """
     if partial and isinstance(X, Mapping):
         X = _fill_rows(X, schema)
-    found = _take_apart(X, name, estimator_name)
+    found = take_apart(X, name, estimator_name)
     by_name = found.container != "numpy" and schema.container != "numpy"
     matched = (
         _match_names(found, schema, partial and found.container != "dict", partial)
@@ -197,7 +177,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
     """
     if sample_weight is None:
         return np.ones(n_rows)
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers: {error}") from None
     if weight.ndim == 0:
         weight = np.full(n_rows, weight)
     if weight.ndim != 1:
@@ -218,113 +201,7 @@ def _describe_weight(weight: NDArray[np.float64], row: int) -> str:
     return f"{fault} `sample_weight`: {value} in row {row}; weights are finite and at least 0"
 
 
-def _take_apart(X: Any, name: str, estimator_name: str | None) -> _Found:
-    if isinstance(X, Mapping):
-        found = _from_dict(X, name)
-    else:
-        frame = _as_frame(X)
-        found = _from_frame(frame) if frame is not None else _from_array(X, name, estimator_name)
-    _check_not_empty(found, name, estimator_name)
-    return found
-
-
-def _as_frame(X: Any) -> nw.DataFrame[Any] | None:
-    _check_names(_native_names(X))
-    frame = nw.from_native(X, pass_through=True)
-    if isinstance(frame, nw.LazyFrame):
-        raise TypeError(f"a lazy frame ({type(X).__name__}) has no rows yet: call .collect() first")
-    return frame if isinstance(frame, nw.DataFrame) else None
-
-
-def _native_names(X: Any) -> list[Any]:
-    """Column names as the frame has them, before any library looks for duplicates."""
-    if hasattr(X, "column_names"):
-        return list(X.column_names)
-    is_frame = hasattr(X, "columns") and not hasattr(X, "collect_schema")
-    return list(X.columns) if is_frame else []
-
-
-def _check_names(names: Sequence[Any]) -> None:
-    repeated = list(dict.fromkeys(n for n in names if names.count(n) > 1))
-    if repeated:
-        raise ValueError(f"duplicate column names: {preview(repeated)}; every name must be unique")
-    for name in names:
-        if not isinstance(name, str | Integral):
-            raise TypeError(f"column name {name!r} is a {type(name).__name__}; allowed: str, int")
-
-
-def _from_frame(frame: nw.DataFrame[Any]) -> _Found:
-    container = frame.implementation.name.lower()
-    if container not in ("pandas", "polars", "pyarrow"):
-        raise TypeError(f"{container} frames are not supported; allowed: pandas, polars, pyarrow")
-    names = [int(name) if isinstance(name, Integral) else name for name in frame.columns]
-    cells = [read_series(frame[:, j], name) for j, name in enumerate(names)]
-    return _Found(cast(Container, container), names, cells, len(frame))
-
-
-def _from_dict(X: Mapping[Any, Any], name: str) -> _Found:
-    _check_names(list(X))
-    cells = [_read_values(values, key) for key, values in X.items()]
-    lengths = {c.name: len(_rows(c)) for c in cells}
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{key!r}: {n}" for key, n in list(lengths.items())[:5])
-        raise ValueError(f"columns of {name} differ in length: {found}")
-    return _Found("dict", list(X), cells, next(iter(lengths.values()), 0))
-
-
-def _rows(cells: Cells) -> NDArray[Any]:
-    return cells.values if hasattr(cells, "values") else cells.codes
-
-
-def _read_values(values: Any, name: str | int) -> Cells:
-    series = nw.from_native(values, series_only=True, pass_through=True)
-    if isinstance(series, nw.Series):
-        return read_series(series, name)
-    array = _as_array(values)
-    if array.ndim != 1:
-        raise ValueError(f"column {name!r} must be 1-D, got shape {array.shape}")
-    return read_array(array, name)
-
-
-def _as_array(X: Any) -> NDArray[Any]:
-    """Array in which the cells of lists keep their types, and masked cells are missing."""
-    if isinstance(X, np.ma.MaskedArray):
-        fill, dtype = (np.nan, float) if X.dtype.kind in "iuf" else (None, object)
-        filled = np.array(X.data, dtype=dtype)
-        filled[np.ma.getmaskarray(X)] = fill
-        return filled
-    array = np.asarray(X)
-    if isinstance(X, list | tuple) and array.dtype.kind in "US":
-        return np.asarray(X, dtype=object)
-    return array
-
-
-def _from_array(X: Any, name: str, estimator_name: str | None) -> _Found:
-    if isinstance(X, list | tuple | np.ma.MaskedArray):
-        X = _as_array(X)
-    # scikit-learn's own checks of dimension, sparsity and complex numbers, in its own words.
-    array = check_array(
-        X, dtype=None, ensure_all_finite=False, estimator=estimator_name, input_name=name
-    )
-    if array.dtype.kind == "f":
-        # One transposing pass: a column picked out of rows touches every cache line of the table.
-        array = np.asfortranarray(array, dtype=np.float64)
-    names = list(range(array.shape[1]))
-    return _Found("numpy", names, [read_array(array[:, j], j) for j in names], len(array))
-
-
-def _check_not_empty(found: _Found, name: str, estimator_name: str | None) -> None:
-    shape = (found.n_rows, len(found.names))
-    who = f" by {estimator_name}" if estimator_name else ""
-    for count, what in zip(shape, ("sample", "feature"), strict=True):
-        if not count:
-            raise ValueError(
-                f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is "
-                f"required{who}: {name} is empty."
-            )
-
-
-def _categorical_mask(categorical_features: Any, found: _Found) -> list[bool]:
+def _categorical_mask(categorical_features: Any, found: Found) -> list[bool]:
     if categorical_features is None:
         return [False] * len(found.names)
     if isinstance(categorical_features, str):
@@ -333,7 +210,7 @@ def _categorical_mask(categorical_features: Any, found: _Found) -> list[bool]:
                 f"categorical_features={categorical_features!r}; allowed are 'from_dtype', None, "
                 "a boolean mask, and a list of positions or names"
             )
-        return [cells.kind == "categorical" for cells in found.cells]
+        return [kind_of(cells) == "categorical" for cells in found.cells]
     given = np.asarray(categorical_features).tolist()
     if given and all(isinstance(g, bool) for g in given):
         return _checked_mask(given, found)
@@ -341,7 +218,7 @@ def _categorical_mask(categorical_features: Any, found: _Found) -> list[bool]:
     return [j in chosen for j in range(len(found.names))]
 
 
-def _checked_mask(mask: list[bool], found: _Found) -> list[bool]:
+def _checked_mask(mask: list[bool], found: Found) -> list[bool]:
     if len(mask) != len(found.names):
         raise ValueError(
             f"categorical_features has {len(mask)} entries, but there are "
@@ -350,7 +227,7 @@ def _checked_mask(mask: list[bool], found: _Found) -> list[bool]:
     return mask
 
 
-def _position(given: str | int, found: _Found) -> int:
+def _position(given: str | int, found: Found) -> int:
     if isinstance(given, str) and given in found.names:
         return found.names.index(given)
     if isinstance(given, int) and 0 <= given < len(found.names):
@@ -386,10 +263,12 @@ def _fill_rows(X: Mapping[Any, Any], schema: Schema) -> Mapping[Any, Any]:
 
 
 def _match_names(
-    found: _Found, schema: Schema, extra_allowed: bool, absent_allowed: bool
+    found: Found, schema: Schema, extra_allowed: bool, absent_allowed: bool
 ) -> list[Cells | None]:
     by_name = dict(zip(found.names, found.cells, strict=True))
-    extra = [] if extra_allowed else [n for n in found.names if n not in schema.names]
+    extra = [n for n in found.names if n not in schema.names]
+    if extra_allowed and len(extra) < len(found.names):
+        extra = []
     absent = [] if absent_allowed else [n for n in schema.names if n not in by_name]
     if extra or absent:
         raise ValueError(
@@ -405,7 +284,7 @@ def _listed(title: str, names: list[Any]) -> str:
 
 
 def _match_positions(
-    found: _Found, schema: Schema, name: str, estimator_name: str
+    found: Found, schema: Schema, name: str, estimator_name: str
 ) -> list[Cells | None]:
     if len(found.cells) != len(schema):
         raise ValueError(
