@@ -29,7 +29,7 @@ def extension(glue, stages):
         py_limited_api=STABLE_ABI,
         # Not -ffast-math, which breaks NaN; not -march=native, as kernels dispatch by CPU.
         extra_compile_args=[
-            "-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
+            "-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
         ],
     )  # fmt: skip
 
