@@ -195,7 +195,7 @@ static double solve_piece(const jp_piece *p, double z)
             low = t;
         const double newton = t - error / slope;
         const double next = newton > low && newton < high ? newton : 0.5 * (low + high);
-        if (fabs(next - t) < 1e-15)
+        if (fabs(next - t) < 4e-16 || high - low < 4e-16)
             return next;
         t = next;
     }

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
 
-from jointprob.marginal import Floats, Marginal, standardising, weighted_moments
+from jointprob.marginal import Floats, Marginal, log_normal, standardising, weighted_moments
+from jointprob.polya import sharpen
 
-N_PIECES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+N_PIECES = (4, 8, 16, 32, 64)  # finer structure is the Polya tree's part
 TAIL_SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 64.0])
 MIN_TAIL_ROWS = 4.0  # rows beyond the extreme knots: fewer would leave their slope to chance
 N_FOLDS = 5
-ROWS_PER_FOLD = 20_000  # one fold tells candidates apart when it holds as many rows
+ROWS_HELD_OUT = 5_000  # enough to tell candidates apart: no further folds
 MAX_RANKS = 1 << 20  # ranks that are told apart when rows are held out
 MIN_SPACING = 1e-300  # between knots: its inverse is finite
 
@@ -36,7 +37,7 @@ def fit_marginal(values: Floats, weight: Floats) -> Marginal:
     -------
     Marginal
         The candidate with the best held-out log density: a Gaussian with its own tails, or a
-        monotone cubic through 4 to 1024 equally filled pieces.
+        monotone cubic through 4 to 64 equally filled pieces; sharpened by a Polya tree.
 
     Notes
     -----
@@ -51,21 +52,45 @@ def fit_marginal(values: Floats, weight: Floats) -> Marginal:
     """
     if len(values) == 1:
         return broad(values[0], values[0])
+    parts = list(folds(weight))
+    choice, tail = choose(values, parts)
+    smooth = fit_choice(values, weight, choice, tail)
+    gain = sum(sharpening_gain(values, *part, choice, tail) for part in parts)
+    return sharpen(smooth, values, np.cumsum(weight)) if gain > 0 else smooth
+
+
+def choose(values: Floats, parts: list[tuple[Floats, Floats]]) -> tuple[int, Floats]:
+    """Number of the candidate that holds out best, and the scales of its tails."""
     held_out = np.zeros(1 + len(N_PIECES))
     tails = np.zeros((1 + len(N_PIECES), 2, len(TAIL_SCALES)))
-    for train, test in folds(weight):
+    for train, test in parts:
         for c, candidate in enumerate(candidates(values[train > 0], train[train > 0])):
-            if candidate is None or not np.isfinite(held_out[c]):
-                held_out[c] = -np.inf
-                continue
             body, ends = score(candidate, values[test > 0], test[test > 0])
             held_out[c] += body
             tails[c] += ends
     best = int(np.argmax(held_out + tails.max(axis=2).sum(axis=1)))
-    fitted = list(candidates(values, weight))[best]
-    assert fitted is not None  # a candidate of the parts is one of the whole
-    scales = TAIL_SCALES[tails[best].argmax(axis=1)]
-    return Marginal(fitted.x, fitted.z, fitted.slope, scales)
+    return best, TAIL_SCALES[tails[best].argmax(axis=1)]
+
+
+def fit_choice(values: Floats, weight: Floats, choice: int, tail: Floats) -> Marginal:
+    """The chosen candidate fitted to these rows; the Gaussian where they are too few for it."""
+    every = list(candidates(values, weight))
+    fitted = every[choice] or every[0]
+    assert fitted is not None  # two distinct values always have a Gaussian
+    return Marginal(fitted.x, fitted.z, fitted.slope, tail)
+
+
+def sharpening_gain(
+    values: Floats, train: Floats, test: Floats, choice: int, tail: Floats
+) -> float:
+    """Held-out log density that the Polya tree adds, nats over all rows."""
+    known, asked = train > 0, test > 0
+    smooth = fit_choice(values[known], train[known], choice, tail)
+    sharp = sharpen(smooth, values[known], np.cumsum(train[known]))
+    if sharp is smooth:
+        return 0.0
+    gain = sharp.log_density(values[asked]) - smooth.log_density(values[asked])
+    return float(np.sum(test[asked] * gain))
 
 
 def broad(low: float, high: float) -> Marginal:
@@ -88,7 +113,7 @@ def folds(weight: Floats) -> Iterator[tuple[Floats, Floats]]:
     fold_of_rank = np.random.Generator(np.random.Philox(key=7)).integers(
         N_FOLDS, size=n_ranks, dtype=np.uint8
     )
-    for fold in range(int(np.clip(np.ceil(ROWS_PER_FOLD * N_FOLDS / n_rows), 1, N_FOLDS))):
+    for fold in range(int(np.clip(np.ceil(ROWS_HELD_OUT * N_FOLDS / n_rows), 1, N_FOLDS))):
         counts = np.concatenate([[0.0], np.cumsum(fold_of_rank == fold)])
         test = np.diff(np.interp(ends / unit, np.arange(n_ranks + 1.0), counts)) * unit
         train = weight - test
@@ -96,17 +121,20 @@ def folds(weight: Floats) -> Iterator[tuple[Floats, Floats]]:
             yield train, test
 
 
-def score(marginal: Marginal, values: Floats, weight: Floats) -> tuple[float, Floats]:
+def score(marginal: Marginal | None, values: Floats, weight: Floats) -> tuple[float, Floats]:
     """Held-out log density: of the values between the extreme knots, and of each tail by scale."""
-    inside = (values >= marginal.x[0]) & (values <= marginal.x[-1])
-    body = float(weight[inside] @ marginal.log_density(values[inside]))
     ends = np.zeros((2, len(TAIL_SCALES)))
-    sides = (values < marginal.x[0], values > marginal.x[-1])
-    for end, outside in enumerate(sides):
-        for s, scale in enumerate(TAIL_SCALES) if outside.any() else ():
-            tailed = Marginal(marginal.x, marginal.z, marginal.slope, np.full(2, scale))
-            ends[end, s] = weight[outside] @ tailed.log_density(values[outside])
-    return body, ends
+    if marginal is None:
+        return -np.inf, ends
+    low, high = values < marginal.x[0], values > marginal.x[-1]
+    inside = ~(low | high)
+    for end, outside, sign in ((0, low, -1.0), (-1, high, 1.0)):
+        excess = np.abs(values[outside] - marginal.x[end])[:, None]
+        log_slope = np.log(marginal.slope[end])
+        stretch = np.logaddexp(0.0, log_slope + np.log(excess) - np.log(TAIL_SCALES))
+        z = marginal.z[end] + sign * TAIL_SCALES * stretch
+        ends[end] = (weight[outside, None] * (log_normal(z) + log_slope - stretch)).sum(axis=0)
+    return float(np.sum(weight[inside] * marginal.log_density(values[inside]))), ends
 
 
 def candidates(values: Floats, weight: Floats) -> Iterator[Marginal | None]:

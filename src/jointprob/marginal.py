@@ -106,7 +106,9 @@ def log_normal(z: Floats) -> Floats:
     return -0.5 * z * z - 0.9189385332046727
 
 
-def standardising(mean: float, deviation: float, reach: float = 64.0, tail: float = 64.0) -> Marginal:
+def standardising(
+    mean: float, deviation: float, reach: float = 64.0, tail: float = 64.0
+) -> Marginal:
     """Transform (x - mean) / deviation, linear for abs(z) <= reach and logarithmic beyond.
 
     The logarithm keeps z finite in float32 for every x.
@@ -117,8 +119,11 @@ def standardising(mean: float, deviation: float, reach: float = 64.0, tail: floa
 
 
 def weighted_moments(values: Floats, weight: Floats) -> tuple[float, float]:
-    """Mean and standard deviation, free of overflow for values up to 1e300."""
+    """Mean and standard deviation, free of overflow for values up to 1e300.
+
+    Sums, not dot products: BLAS would start threads here and round as it pleases.
+    """
     unit = float(np.abs(values).max()) or 1.0
     scaled, share = values / unit, weight / weight.sum()
-    mean = float(share @ scaled)
-    return mean * unit, float(np.sqrt(share @ (scaled - mean) ** 2)) * unit
+    mean = float(np.sum(share * scaled))
+    return mean * unit, float(np.sqrt(np.sum(share * (scaled - mean) ** 2))) * unit
