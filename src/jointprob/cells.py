@@ -91,6 +91,8 @@ def _refuse_dtype(name: str | int, dtype: str, temporal: bool) -> NoReturn:
 
 
 def _read_numbers(series: nw.Series[Any], name: str | int, dtype: str) -> Numbers:
+    if isinstance(series.dtype, nw.Decimal):  # a density has no use for exact decimals
+        dtype = "double" if series.implementation.is_pyarrow() else "Float64"
     wide = isinstance(series.dtype, nw.Int128 | nw.UInt128)
     if not (series.dtype.is_integer() or isinstance(series.dtype, nw.Boolean)) or wide:
         return Numbers(name, dtype, series.cast(nw.Float64).to_numpy())
@@ -105,7 +107,7 @@ def _read_categories(series: nw.Series[Any], name: str | int, dtype: str) -> Lab
     native = series.to_native()
     if series.implementation.is_pandas():
         if dtype != "category":  # an arrow dictionary inside pandas
-            native = native.astype("category")
+            native = native.astype(object).astype("category")
         codes, index = native.cat.codes.to_numpy(), native.cat.categories
         level_dtype, ordered, labels = str(index.dtype), bool(native.cat.ordered), index.tolist()
         return Labels(name, "category", codes, labels, True, ordered, level_dtype)
@@ -115,7 +117,7 @@ def _read_categories(series: nw.Series[Any], name: str | int, dtype: str) -> Lab
         codes = native.to_physical().cast(int).fill_null(MISSING).to_numpy()
         labels = list(series.dtype.categories)
         return Labels(name, "Enum", codes, labels, declared=True, ordered=True)
-    return Labels(name, "Categorical", *_factorize(series.cast(nw.String)))
+    return Labels(name, "Categorical", *_factorize(series))
 
 
 def _read_dictionary(chunks: Any, name: str | int) -> Labels:
@@ -140,6 +142,7 @@ def _factorize(series: nw.Series[Any]) -> tuple[NDArray[Any], list[Any]]:
     if series.implementation.is_pandas():
         codes, labels = series.to_native().factorize()
         return codes, labels.tolist()
+    series = series.cast(nw.String)  # arrow's string views know no filter
     labels = series.drop_nulls().unique().to_list()
     if not labels:
         return np.full(len(series), MISSING, np.int32), []

@@ -81,6 +81,8 @@ def _number(label: Level | None, text: bool) -> float | None:
         return float(label)
     except ValueError:
         return None
+    except OverflowError:  # an integer beyond the largest float: refused as infinite
+        return math.inf
 
 
 def numeric_values(cells: Cells) -> NDArray[np.float64]:

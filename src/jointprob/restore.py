@@ -72,10 +72,7 @@ def _polars_series(pl: Any, column: Column, cells: NDArray[Any]) -> Any:
 
 
 def _polars_dtype(pl: Any, column: Column) -> Any:
-    if column.dtype == "Enum":
-        return pl.Enum(list(column.levels))
-    # Decimal(10, 2) and the like carry parameters; their numbers come back as floats.
-    return getattr(pl, column.dtype, pl.Float64)
+    return pl.Enum(list(column.levels)) if column.dtype == "Enum" else getattr(pl, column.dtype)
 
 
 def _pyarrow(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
@@ -86,21 +83,15 @@ def _pyarrow(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
 
 def _pyarrow_array(pa: Any, column: Column, cells: NDArray[Any]) -> Any:
     values, missing = _levels_or_numbers(column, cells)
-    if not column.is_categorical:
-        return pa.array(values, mask=missing).cast(_pyarrow_type(pa, column.dtype))
+    cells_or_codes = pa.array(values, mask=missing)
     name, _, index = column.dtype.partition(":")
-    levels = pa.array(list(column.levels), _pyarrow_type(pa, column.level_dtype or name))
-    if name != "dictionary":
-        return levels.take(pa.array(values, mask=missing))
-    codes = pa.array(values, mask=missing).cast(_pyarrow_type(pa, index))
-    return pa.DictionaryArray.from_arrays(codes, levels, ordered=column.ordered)
-
-
-def _pyarrow_type(pa: Any, name: str) -> Any:
-    try:
-        return pa.type_for_alias(name)
-    except ValueError:  # decimal128(10, 2): its numbers come back as floats
-        return pa.float64()
+    if not column.is_categorical:
+        return cells_or_codes.cast(pa.type_for_alias(name))
+    if name == "dictionary":
+        levels = pa.array(list(column.levels), pa.type_for_alias(column.level_dtype))
+        codes = cells_or_codes.cast(pa.type_for_alias(index))
+        return pa.DictionaryArray.from_arrays(codes, levels, ordered=column.ordered)
+    return pa.array(list(column.levels)).take(cells_or_codes).cast(pa.type_for_alias(name))
 
 
 def _numpy(columns: Sequence[NDArray[Any]], schema: Schema) -> NDArray[Any]:

@@ -38,7 +38,7 @@ class Table:
     n_rows : int
     columns : list of ndarray of shape (n_rows,)
         Categorical: int32 codes, -1 missing, -2 a level unseen in fit. Numeric: float64, NaN
-        missing, never infinite.
+        missing, never infinite; integers beyond 2**53 are rounded.
     """
 
     schema: Schema
