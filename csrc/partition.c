@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "matmul.h"
+#include "panel.h"
 
 enum { LANES = JP_PANEL_LANES, ROWS = 32 };
 
@@ -70,20 +70,24 @@ JP_INLINE float squared_distance(const float *x, const float *y, int64_t n_featu
     return sum;
 }
 
-/* A tile of rows stays in L1 while the panels of centres pass by. */
+/* A tile of rows stays in cache while the panels of centres pass by. */
 JP_INLINE void assign_tile(int64_t n_rows, const float *points, int64_t n_features,
-                           int64_t n_subsets, const float *packed, int32_t *labels)
+                           const float *centers, int64_t n_subsets, const float *packed,
+                           int32_t *labels, float *distances)
 {
     float scores[ROWS * LANES], best[ROWS * LANES];
     int32_t which[ROWS * LANES];
     for (int l = 0; l < ROWS * LANES; l++) best[l] = -INFINITY, which[l] = 0;
     for (int64_t p = 0; p < n_panels(n_subsets); p++) {
         const float *panel = packed + p * (n_features + 1) * LANES;
-        jp_matmul(n_rows, LANES, n_features, points, n_features, 1, panel, LANES, scores, LANES, 0);
+        jp_times_panel(n_rows, n_features, points, n_features, 1, panel, scores);
         better_of_panel(n_rows, scores, panel + n_features * LANES, (int32_t)p, best, which);
     }
-    for (int64_t i = 0; i < n_rows; i++)
+    for (int64_t i = 0; i < n_rows; i++) {
         labels[i] = best_center(best + i * LANES, which + i * LANES);
+        distances[i] = squared_distance(points + i * n_features,
+                                        centers + labels[i] * n_features, n_features);
+    }
 }
 
 JP_CLONES
@@ -93,13 +97,9 @@ int jp_kmeans_assign(const float *restrict points, int64_t n_features,
                      int32_t *restrict labels, float *restrict distances)
 {
     if (n_features < 0 || n_subsets < 1 || start < 0) return JP_ERR_SIZE;
-    for (int64_t i = start; i < stop; i += ROWS) {
-        int64_t n = stop - i < ROWS ? stop - i : ROWS;
-        assign_tile(n, points + i * n_features, n_features, n_subsets, packed, labels + i);
-    }
-    for (int64_t i = start; i < stop; i++)
-        distances[i] = squared_distance(points + i * n_features,
-                                        centers + labels[i] * n_features, n_features);
+    for (int64_t i = start; i < stop; i += ROWS)
+        assign_tile(stop - i < ROWS ? stop - i : ROWS, points + i * n_features, n_features,
+                    centers, n_subsets, packed, labels + i, distances + i);
     return JP_OK;
 }
 
@@ -236,7 +236,7 @@ int jp_indicator_gram(const float *restrict plain, const float *restrict weighte
     for (int64_t j = start; j < stop; j++)
         for (int64_t i = 0; i <= j; i++) {
             const float *a = weighted + i * depth * LANES, *b = plain + j * depth * LANES;
-            jp_matmul(LANES, LANES, depth, a, 1, LANES, b, LANES, tile, LANES, 0);
+            jp_times_panel(LANES, depth, a, 1, LANES, b, tile);
             for (int64_t t = 0; t < LANES * LANES; t++)
                 gram[(i * LANES + t / LANES) * n_indicators + j * LANES + t % LANES] += tile[t];
         }

@@ -2,10 +2,7 @@
 #ifndef JP_PARTITION_H
 #define JP_PARTITION_H
 
-#include "jp.h"
-
-/* Centres, and indicators of states, lie in panels of this many lanes. */
-enum { JP_PANEL_LANES = 32 };
+#include "panel.h" /* centres, and indicators of states, lie in panels of JP_PANEL_LANES columns */
 
 /* Floats that jp_kmeans_pack writes: one panel row for each feature and one for the norms. */
 int64_t jp_kmeans_packed_size(int64_t n_features, int64_t n_subsets);
