@@ -258,7 +258,7 @@ def test_categorical_features_none_refuses_strings():
         (np.array([["x", np.inf]], dtype=object), "column 1, row 0: inf is infinity"),
         (np.array([["x", "inf"]]), "column 1, row 0: inf is infinity"),
         (np.array([[10**400]], dtype=object), "column 0, row 0: inf is infinity"),
-        (pd.DataFrame({"a": pd.Categorical([np.inf])}), "column 'a', row 0: inf is infinity"),
+        (pd.DataFrame({"a": pd.Categorical([1, 2, np.inf])}), "column 'a', row 2: inf is infinity"),
         (np.array([["x"], [3]], dtype=object), r"column 0 mixes 'x' \(str\) with 3 \(int\)"),
         ([["x", 1], [3, 1]], r"column 0 mixes 'x' \(str\) with 3 \(int\)"),
         (pd.DataFrame({"a": [3, "x"]}, dtype=object), r"column 'a' mixes 3 \(int\) with 'x'"),

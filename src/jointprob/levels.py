@@ -115,7 +115,8 @@ def _gather_numbers(cells: Labels) -> NDArray[np.float64]:
 def _as_labels(cells: Cells) -> tuple[NDArray[Any], list[Level | None], bool]:
     if isinstance(cells, Labels):
         labels = _plain_labels(cells)
-        _check_finite(np.array([v for v in labels if isinstance(v, float)], float), cells.name)
+        if any(isinstance(label, float) for label in labels):
+            numeric_values(cells)  # refuses infinity
         return cells.codes, labels, cells.declared
     values, missing = cells.values, cells.missing
     if values.dtype.kind == "f":
@@ -153,11 +154,11 @@ def _recode(
 def match_categorical(cells: Cells, column: Column) -> NDArray[np.int32]:
     """Codes of a query column by the fitted levels: -1 missing, -2 a level unseen in fit."""
     codes, labels, _ = _as_labels(cells)
-    _check_samefamily(codes, labels, column)
+    _check_same_family(codes, labels, column)
     return _recode(codes, labels, column.levels)
 
 
-def _check_samefamily(codes: NDArray[Any], labels: list[Level | None], column: Column) -> None:
+def _check_same_family(codes: NDArray[Any], labels: list[Level | None], column: Column) -> None:
     if not column.levels:
         return
     text = isinstance(column.levels[0], str)
