@@ -1,0 +1,59 @@
+"""Runs methods on sets, each in a fresh process, and remembers what failed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import measure
+from measure import Result
+
+LONGEST = 3600.0  # seconds after which any fit counts as failed
+WORKER = Path(__file__).with_name("density.py")
+
+
+class Comparison:
+    """What the command line asked for, peers' kept results, and notes of failures."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.notes = options, []
+        cached = options.peers_cache
+        self.cache: dict[str, Result] = (
+            json.loads(cached.read_text()) if cached and cached.exists() else {}
+        )
+
+    def ours(self, method: str, kind: str, name: str, **more: Any) -> Result:
+        return self._run(
+            f"ours.{method}", kind, name, {"n_jobs": self.options.jobs, **more}, LONGEST
+        )
+
+    def peer(
+        self, method: str, kind: str, name: str, limit: float = LONGEST, **more: Any
+    ) -> Result:
+        if self.options.no_peers:
+            return {}
+        key = json.dumps([method, kind, name, more])
+        if key not in self.cache:
+            self.cache[key] = self._run(method, kind, name, more, limit)
+            if self.options.peers_cache:
+                self.options.peers_cache.write_text(json.dumps(self.cache, indent=1))
+        return self.cache[key]
+
+    def _run(self, method: str, kind: str, name: str, more: dict, limit: float) -> Result:
+        print(f"{kind} {name}: {method} {more}", file=sys.stderr, flush=True)
+        task = {"method": method, "kind": kind, "name": name, "options": more}
+        task["data"] = str(self.options.data)
+        result = measure.in_fresh_process(WORKER, task, limit)
+        failures = [result["error"]] if "error" in result else result.get("failed", [])
+        self.notes += [f"{name}, {method}: {why}" for why in failures]
+        return result
+
+    def named(self, names: tuple[str, ...]) -> list[str]:
+        return [name for name in names if not self.options.sets or name in self.options.sets]
+
+    def take_notes(self) -> str:
+        notes, self.notes = self.notes, []
+        return "".join(f"\n- {note}" for note in notes) + "\n"
