@@ -1,0 +1,455 @@
+#include "density.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef float v16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef double d8 __attribute__((vector_size(64), aligned(8), may_alias));
+
+enum { LANES = 16, ROWS = 4 };
+
+JP_INLINE int64_t triangle(int64_t d) { return d * (d + 1) / 2; }
+JP_INLINE int64_t at(int64_t i, int64_t j) { return i * (i + 1) / 2 + j; }
+
+/* exp(x) for x in [-80, 0], within 2e-7: Cody-Waite reduction and a polynomial, so that loops vectorise. */
+JP_INLINE float exp_negative(float x)
+{
+    union { float f; int32_t i; } two_n;
+    float n = (float)(int32_t)(x * 1.44269504f - 0.5f);
+    float r = x - n * 0.693145752f - n * 1.42860677e-6f;
+    float p = 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    two_n.i = ((int32_t)n + 127) << 23;
+    return p * two_n.f;
+}
+
+/* ---- factors, eight states at a time ------------------------------------------------------ */
+
+/* In place: covariance triangle -> inverse of its Cholesky factor. product: of the inverse's diagonal, which
+   is exp of minus half the log determinant. */
+JP_INLINE void whiten_lanes(int64_t d, d8 *a, d8 *product)
+{
+    d8 row[JP_MAX_GAUSS_COLUMNS];
+    *product = (d8){1, 1, 1, 1, 1, 1, 1, 1};
+    for (int64_t i = 0; i < d; i++) {
+        d8 pivot = a[at(i, i)];
+        for (int64_t j = 0; j < i; j++) {
+            d8 sum = a[at(i, j)];
+            for (int64_t k = 0; k < j; k++) sum -= a[at(i, k)] * a[at(j, k)];
+            a[at(i, j)] = sum * a[at(j, j)]; /* the diagonal already holds 1 / L_jj */
+            pivot -= a[at(i, j)] * a[at(i, j)];
+        }
+        for (int l = 0; l < 8; l++) pivot[l] = 1 / sqrt(pivot[l] > 1e-12 ? pivot[l] : 1e-12);
+        a[at(i, i)] = pivot;
+        *product *= pivot;
+    }
+    for (int64_t i = 1; i < d; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            d8 sum = {0};
+            for (int64_t k = j; k < i; k++) sum += a[at(i, k)] * a[at(k, j)];
+            row[j] = -a[at(i, i)] * sum;
+        }
+        for (int64_t j = 0; j < i; j++) a[at(i, j)] = row[j];
+    }
+}
+
+/* Whitening of the observed columns of every state, into lanes of n_padded. */
+JP_INLINE void whiten_observed(const jp_gauss *g, const int32_t *observed, int64_t d, float *whitening,
+                               float *log_norm, d8 *work)
+{
+    for (int64_t s = 0; s < g->n_padded; s += 8) {
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j <= i; j++)
+                work[at(i, j)] = *(const d8 *)(g->covariance_lanes + at(observed[i], observed[j]) * g->n_padded + s);
+        d8 product;
+        whiten_lanes(d, work, &product);
+        for (int64_t e = 0; e < triangle(d); e++)
+            for (int l = 0; l < 8; l++) whitening[e * g->n_padded + s + l] = (float)work[e][l];
+        for (int l = 0; l < 8; l++)
+            log_norm[s + l] = s + l < g->n_states ? (float)(log(product[l]) - 0.9189385332046727 * (double)d) : -1e30f;
+    }
+}
+
+JP_INLINE int32_t all_columns(const jp_gauss *g, int32_t *observed)
+{
+    for (int32_t j = 0; j < g->n_columns; j++) observed[j] = j;
+    return (int32_t)g->n_columns;
+}
+
+JP_CLONES
+int jp_gauss_derive(jp_gauss *gauss, void *work)
+{
+    int32_t observed[JP_MAX_GAUSS_COLUMNS];
+    if (gauss->n_columns > JP_MAX_GAUSS_COLUMNS) return JP_ERR_SIZE;
+    all_columns(gauss, observed);
+    whiten_observed(gauss, observed, gauss->n_columns, gauss->whitening_lanes, gauss->log_norm,
+                    (d8 *)(((uintptr_t)work + 63) & ~(uintptr_t)63));
+    return JP_OK;
+}
+
+/* ---- log densities ------------------------------------------------------------------------- */
+
+/* One set of observed columns: its whitening in lanes. */
+typedef struct {
+    int64_t d;
+    const int32_t *observed;
+    const float *whitening;
+    const float *log_norm;
+} pattern;
+
+JP_INLINE float largest_lane(v16 x)
+{
+    float best = x[0];
+    for (int l = 1; l < LANES; l++) best = x[l] > best ? x[l] : best;
+    return best;
+}
+
+/* Can any of 16 subsets still matter to any of the rows? */
+JP_INLINE int worth_going_on(const v16 *square, v16 norm, const float *best)
+{
+    int any = 0;
+    for (int r = 0; r < ROWS; r++) {
+        v16 log_density = norm - 0.5f * square[r];
+        float bound = best[r] - JP_NEGLIGIBLE;
+        for (int l = 0; l < LANES; l++) any |= log_density[l] > bound;
+    }
+    return any;
+}
+
+/* Log densities of ROWS rows at 16 states: |W (z - mean)|^2 column by column, given up early when every
+   subset is negligible for every row. Rounding never depends on the company a row keeps. */
+JP_INLINE void sixteen_states(const jp_gauss *g, const pattern *p, const float *const *z, int64_t s,
+                              float *best, float *const *out)
+{
+    v16 centred[JP_MAX_GAUSS_COLUMNS][ROWS], square[ROWS] = {{0}};
+    v16 norm = *(const v16 *)(p->log_norm + s);
+    const float *w = p->whitening + s;
+    for (int64_t i = 0; i < p->d; i++) {
+        v16 y[ROWS] = {{0}}, mean = *(const v16 *)(g->mean_lanes + p->observed[i] * g->n_padded + s);
+        for (int r = 0; r < ROWS; r++) centred[i][r] = z[r][p->observed[i]] - mean;
+        for (int64_t j = 0; j <= i; j++, w += g->n_padded) {
+            v16 factor = *(const v16 *)w;
+            for (int r = 0; r < ROWS; r++) y[r] += factor * centred[j][r];
+        }
+        for (int r = 0; r < ROWS; r++) square[r] += y[r] * y[r];
+        if ((i & 7) == 7 && i + 1 < p->d && !worth_going_on(square, norm, best)) {
+            for (int r = 0; r < ROWS; r++) *(v16 *)(out[r] + s) = (v16){0} - 1e30f;
+            return;
+        }
+    }
+    for (int r = 0; r < ROWS; r++) {
+        v16 log_density = norm - 0.5f * square[r];
+        float top = largest_lane(log_density);
+        best[r] = top > best[r] ? top : best[r];
+        *(v16 *)(out[r] + s) = log_density;
+    }
+}
+
+/* leaf = exp(log density - best), negligible subsets exactly zero. */
+JP_INLINE void scale_leaf(const float *log_density, int64_t n, float best, float *leaf)
+{
+#pragma omp simd
+    for (int64_t s = 0; s < n; s++) {
+        float x = log_density[s] - best;
+        float y = exp_negative(x > -JP_NEGLIGIBLE ? x : -JP_NEGLIGIBLE);
+        leaf[s] = x > -JP_NEGLIGIBLE ? y : 0;
+    }
+}
+
+typedef struct { uint64_t missing; int64_t row; } keyed_row;
+
+static int by_pattern(const void *a, const void *b)
+{
+    const keyed_row *x = a, *y = b;
+    if (x->missing != y->missing) return x->missing < y->missing ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* The tile's rows sorted by the set of their missing columns. */
+JP_INLINE void sort_rows(const jp_gauss *g, const float *z, const int64_t *rows, int64_t first, int64_t n,
+                         keyed_row *keys)
+{
+    int sorted = 1;
+    for (int64_t i = 0; i < n; i++) {
+        const float *x = z + (rows ? rows[first + i] : first + i) * g->n_columns;
+        uint64_t missing = 0;
+        for (int64_t j = 0; j < g->n_columns; j++) missing |= (uint64_t)(x[j] != x[j]) << j;
+        keys[i] = (keyed_row){missing, first + i};
+        sorted &= i == 0 || keys[i - 1].missing == missing;
+    }
+    if (!sorted) qsort(keys, (size_t)n, sizeof(keyed_row), by_pattern);
+}
+
+typedef struct {
+    d8 *factor;        /* (triangle) */
+    float *whitening;  /* (triangle, n_padded) */
+    float *log_norm;   /* (n_padded) */
+    float *scratch;    /* (ROWS, n_padded) */
+    keyed_row *keys;   /* (JP_GAUSS_TILE) */
+} gauss_work;
+
+static int64_t lay_out(const jp_gauss *g, char *base, gauss_work *w)
+{
+    int64_t used = 0, t = triangle(g->n_columns);
+    w->factor = (d8 *)(base + used), used += t * 64;
+    w->whitening = (float *)(base + used), used += t * g->n_padded * 4;
+    w->log_norm = (float *)(base + used), used += g->n_padded * 4;
+    w->scratch = (float *)(base + used), used += ROWS * g->n_padded * 4;
+    w->keys = (keyed_row *)(base + used), used += JP_GAUSS_TILE * (int64_t)sizeof(keyed_row);
+    return used;
+}
+
+int64_t jp_gauss_work_size(const jp_gauss *gauss)
+{
+    gauss_work w;
+    return lay_out(gauss, (char *)64, &w) + 64;
+}
+
+JP_INLINE pattern pattern_of(const jp_gauss *g, uint64_t missing, int32_t *observed, gauss_work *w)
+{
+    int64_t d = 0;
+    for (int32_t j = 0; j < g->n_columns; j++)
+        if (!(missing >> j & 1)) observed[d++] = j;
+    if (d == g->n_columns) return (pattern){d, observed, g->whitening_lanes, g->log_norm};
+    whiten_observed(g, observed, d, w->whitening, w->log_norm, w->factor);
+    return (pattern){d, observed, w->whitening, w->log_norm};
+}
+
+/* Rows keys[0 .. n) share one pattern; a short last group repeats its first row. */
+JP_INLINE void leaf_of_pattern(const jp_gauss *g, const pattern *p, const float *z, const int64_t *rows,
+                               const keyed_row *keys, int64_t n, float *leaf, int64_t n_leaf,
+                               int64_t leaf_at, double *log_scale, float *scratch)
+{
+    for (int64_t i = 0; i < n; i += ROWS) {
+        const float *x[ROWS];
+        float *out[ROWS], best[ROWS];
+        int64_t taken = n - i < ROWS ? n - i : ROWS;
+        for (int r = 0; r < ROWS; r++) {
+            int64_t row = keys[i + (r < taken ? r : 0)].row;
+            x[r] = z + (rows ? rows[row] : row) * g->n_columns;
+            out[r] = scratch + r * g->n_padded;
+            best[r] = -1e30f;
+        }
+        for (int64_t s = 0; s < g->n_padded; s += LANES) sixteen_states(g, p, x, s, best, out);
+        for (int r = 0; r < taken; r++) {
+            int64_t row = keys[i + r].row;
+            scale_leaf(out[r], g->n_states, best[r], leaf + row * n_leaf + leaf_at);
+            log_scale[row] += (double)best[r];
+        }
+    }
+}
+
+JP_CLONES
+int jp_gauss_leaf(const jp_gauss *gauss, const float *z, const int64_t *rows, int64_t start, int64_t stop,
+                  float *leaf, int64_t n_leaf, int64_t leaf_at, double *log_scale, void *work)
+{
+    gauss_work w;
+    int32_t observed[JP_MAX_GAUSS_COLUMNS];
+    if (gauss->n_columns > JP_MAX_GAUSS_COLUMNS) return JP_ERR_SIZE;
+    lay_out(gauss, (char *)(((uintptr_t)work + 63) & ~(uintptr_t)63), &w);
+    for (int64_t first = start; first < stop; first += JP_GAUSS_TILE) {
+        int64_t n = stop - first < JP_GAUSS_TILE ? stop - first : JP_GAUSS_TILE;
+        sort_rows(gauss, z, rows, first, n, w.keys);
+        for (int64_t i = 0, end; i < n; i = end) {
+            for (end = i + 1; end < n && w.keys[end].missing == w.keys[i].missing; end++) {}
+            pattern p = pattern_of(gauss, w.keys[i].missing, observed, &w);
+            leaf_of_pattern(gauss, &p, z, rows, w.keys + i, end - i, leaf, n_leaf, leaf_at, log_scale, w.scratch);
+        }
+    }
+    return JP_OK;
+}
+
+/* ---- expected sums ------------------------------------------------------------------------- */
+
+/* In place: Cholesky factor of the m x m matrix a (row-major, lower triangle used). */
+JP_INLINE void cholesky(int64_t m, double *a)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = a[i * m + j];
+            for (int64_t k = 0; k < j; k++) sum -= a[i * m + k] * a[j * m + k];
+            a[i * m + j] = i == j ? sqrt(sum > 1e-12 ? sum : 1e-12) : sum / a[j * m + j];
+        }
+}
+
+/* In place: lower factor -> its inverse. */
+JP_INLINE void invert_lower(int64_t m, double *a)
+{
+    for (int64_t i = 0; i < m; i++) {
+        double row[JP_MAX_GAUSS_COLUMNS];
+        for (int64_t j = 0; j < i; j++) {
+            double sum = 0;
+            for (int64_t k = j; k < i; k++) sum += a[i * m + k] * a[k * m + j];
+            row[j] = -sum / a[i * m + i];
+        }
+        for (int64_t j = 0; j < i; j++) a[i * m + j] = row[j];
+        a[i * m + i] = 1 / a[i * m + i];
+    }
+}
+
+/* x: the row with its missing cells at their conditional mean in state s; covariance (m, m) of those cells
+   given the rest. From the precision's blocks: cov = P_mm^-1, mean_m - P_mm^-1 P_mo (x_o - mean_o). */
+JP_INLINE void complete_row(const jp_gauss *g, int64_t s, const float *z, const int32_t *missing, int64_t m,
+                            double *x, double *covariance)
+{
+    int64_t d = g->n_columns, n = g->n_padded;
+    double y[JP_MAX_GAUSS_COLUMNS], v[JP_MAX_GAUSS_COLUMNS], pull[JP_MAX_GAUSS_COLUMNS];
+    double factor[JP_MAX_GAUSS_COLUMNS * JP_MAX_GAUSS_COLUMNS];
+    const float *w = g->whitening_lanes + s, *mean = g->mean_lanes + s;
+    for (int64_t j = 0; j < d; j++) v[j] = z[j] == z[j] ? (double)z[j] - (double)mean[j * n] : 0;
+    for (int64_t i = 0; i < d; i++) {
+        y[i] = 0;
+        for (int64_t j = 0; j <= i; j++) y[i] += (double)w[at(i, j) * n] * v[j];
+    }
+    for (int64_t a = 0; a < m; a++) {
+        pull[a] = 0;
+        for (int64_t i = missing[a]; i < d; i++) pull[a] += (double)w[at(i, missing[a]) * n] * y[i];
+        for (int64_t b = 0; b <= a; b++) {
+            double sum = 0;
+            for (int64_t i = missing[a]; i < d; i++)
+                sum += (double)w[at(i, missing[a]) * n] * (double)w[at(i, missing[b]) * n];
+            factor[a * m + b] = sum;
+        }
+    }
+    cholesky(m, factor);
+    invert_lower(m, factor);
+    for (int64_t a = 0; a < m; a++)
+        for (int64_t b = 0; b < m; b++) {
+            double sum = 0;
+            for (int64_t i = a > b ? a : b; i < m; i++) sum += factor[i * m + a] * factor[i * m + b];
+            covariance[a * m + b] = sum;
+        }
+    for (int64_t j = 0; j < d; j++) x[j] = (double)z[j];
+    for (int64_t a = 0; a < m; a++) {
+        double shift = 0;
+        for (int64_t b = 0; b < m; b++) shift += covariance[a * m + b] * pull[b];
+        x[missing[a]] = (double)mean[missing[a] * n] - shift;
+    }
+}
+
+JP_INLINE void add_outer(int64_t d, double weight, const double *x, double *square)
+{
+    for (int64_t i = 0; i < d; i++) {
+        double scaled = weight * x[i];
+        double *row = square + at(i, 0);
+#pragma omp simd
+        for (int64_t j = 0; j <= i; j++) row[j] += scaled * x[j];
+    }
+}
+
+JP_INLINE void add_row(const jp_gauss *g, int64_t s, double weight, const float *z, const int32_t *missing,
+                       int64_t m, jp_gauss_sums *sums)
+{
+    int64_t d = g->n_columns;
+    double x[JP_MAX_GAUSS_COLUMNS], covariance[JP_MAX_GAUSS_COLUMNS * JP_MAX_GAUSS_COLUMNS];
+    double *square = sums->square + s * triangle(d);
+    if (m)
+        complete_row(g, s, z, missing, m, x, covariance);
+    else
+        for (int64_t j = 0; j < d; j++) x[j] = (double)z[j];
+    sums->weight[s] += weight;
+    for (int64_t j = 0; j < d; j++) sums->sum[s * d + j] += weight * x[j];
+    add_outer(d, weight, x, square);
+    for (int64_t a = 0; a < m; a++)
+        for (int64_t b = 0; b <= a; b++) square[at(missing[a], missing[b])] += weight * covariance[a * m + b];
+}
+
+JP_CLONES
+int jp_gauss_expect(const jp_gauss *gauss, const float *z, const int64_t *rows, const float *posterior,
+                    int64_t n_leaf, int64_t leaf_at, int64_t start, int64_t stop, jp_gauss_sums *sums)
+{
+    if (gauss->n_columns > JP_MAX_GAUSS_COLUMNS) return JP_ERR_SIZE;
+    for (int64_t i = start; i < stop; i++) {
+        const float *x = z + (rows ? rows[i] : i) * gauss->n_columns, *post = posterior + i * n_leaf + leaf_at;
+        int32_t missing[JP_MAX_GAUSS_COLUMNS];
+        int64_t m = 0;
+        float total = 0;
+        for (int32_t j = 0; j < gauss->n_columns; j++)
+            if (x[j] != x[j]) missing[m++] = j;
+        for (int64_t s = 0; s < gauss->n_states; s++) total += post[s];
+        for (int64_t s = 0; s < gauss->n_states; s++)
+            if (post[s] > 1e-5f * total) add_row(gauss, s, (double)post[s], x, missing, m, sums);
+    }
+    return JP_OK;
+}
+
+/* ---- M-step --------------------------------------------------------------------------------- */
+
+static void move(double *running, double *batch, int64_t n, double scale, double keep)
+{
+    for (int64_t i = 0; i < n; i++) {
+        running[i] = keep * running[i] + scale * batch[i];
+        batch[i] = 0;
+    }
+}
+
+/* Within-subset covariance of state s from its running sums; a subset without rows gets zeros. */
+JP_INLINE void subset_moments(const jp_gauss *g, const jp_gauss_sums *sums, int64_t s, double *mean,
+                              double *covariance)
+{
+    int64_t d = g->n_columns;
+    double weight = sums->weight[s], share = weight > 1e-12 ? 1 / weight : 0;
+    for (int64_t j = 0; j < d; j++)
+        mean[j] = share > 0 ? sums->sum[s * d + j] * share : (double)g->mean_lanes[j * g->n_padded + s];
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double c = sums->square[s * triangle(d) + at(i, j)] * share - (share > 0 ? mean[i] * mean[j] : 0);
+            covariance[at(i, j)] = i == j && c < 0 ? 0 : c;
+        }
+}
+
+static void pool(const jp_gauss *g, const jp_gauss_sums *sums, double *pooled, double *scratch)
+{
+    int64_t d = g->n_columns, t = triangle(d);
+    double mean[JP_MAX_GAUSS_COLUMNS], total = 0;
+    memset(pooled, 0, (size_t)t * sizeof(double));
+    for (int64_t s = 0; s < g->n_states; s++) {
+        subset_moments(g, sums, s, mean, scratch);
+        for (int64_t e = 0; e < t; e++) pooled[e] += sums->weight[s] * scratch[e];
+        total += sums->weight[s];
+    }
+    for (int64_t e = 0; e < t; e++) pooled[e] /= total > 0 ? total : 1;
+}
+
+/* (n S + nu D^1/2 P D^1/2) / (n + nu) with the subset's own scales D and the pooled correlation P: a
+   diagonal target would undo strong correlations. D itself leans on the pooled variance by one row. */
+JP_INLINE void shrink(int64_t d, double n, const double *pooled, double shrinkage, double floor,
+                      double *covariance)
+{
+    double scale[JP_MAX_GAUSS_COLUMNS];
+    for (int64_t i = 0; i < d; i++)
+        scale[i] = sqrt((n * covariance[at(i, i)] + pooled[at(i, i)]) / (n + 1) / (pooled[at(i, i)] + 1e-300));
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j <= i; j++)
+            covariance[at(i, j)] = (n * covariance[at(i, j)] + shrinkage * scale[i] * scale[j] * pooled[at(i, j)])
+                                       / (n + shrinkage)
+                                   + (i == j ? floor : 0);
+}
+
+JP_CLONES
+int jp_gauss_maximise(jp_gauss *gauss, jp_gauss_sums *batch, jp_gauss_sums *running, double batch_rows,
+                      double step, double rows, double shrinkage, double floor, void *work)
+{
+    int64_t d = gauss->n_columns, t = triangle(d), h = gauss->n_states, n = gauss->n_padded;
+    double mean[JP_MAX_GAUSS_COLUMNS];
+    double *covariance = work, *pooled = covariance + t;
+    if (d > JP_MAX_GAUSS_COLUMNS) return JP_ERR_SIZE;
+    move(running->weight, batch->weight, h, step / batch_rows, 1 - step);
+    move(running->sum, batch->sum, h * d, step / batch_rows, 1 - step);
+    move(running->square, batch->square, h * t, step / batch_rows, 1 - step);
+    pool(gauss, running, pooled, covariance);
+    for (int64_t s = 0; s < n; s++) {
+        int64_t from = s < h ? s : 0; /* padding repeats a real state, so that its factor is sound */
+        subset_moments(gauss, running, from, mean, covariance);
+        shrink(d, running->weight[from] * rows, pooled, shrinkage, floor, covariance);
+        for (int64_t j = 0; j < d; j++) gauss->mean_lanes[j * n + s] = (float)mean[j];
+        for (int64_t e = 0; e < t; e++) gauss->covariance_lanes[e * n + s] = covariance[e];
+    }
+    return jp_gauss_derive(gauss, work);
+}

@@ -1,0 +1,273 @@
+/* One tile of rows on its way through a latent tree: the two passes that every query and EM share. */
+#ifndef JP_TILE_H
+#define JP_TILE_H
+
+#include "joint.h"
+#include "matmul.h"
+
+#include <math.h>
+#include <string.h>
+
+#define JP_MAX_CELLS 16
+
+typedef enum {
+    JP_PASS_UP,   /* childless categorical blocks answer from their message table */
+    JP_PASS_DRAW, /* every block keeps its own state likelihoods */
+    JP_PASS_FULL  /* besides, messages reach the states that the parent's own cell rules out */
+} jp_pass;
+
+typedef struct {
+    const jp_tree *tree;
+    const jp_evidence *evidence;
+    jp_pass pass;
+    int64_t first, n;       /* rows first .. first + n of the call */
+    int64_t *state_at;      /* (n_blocks) offset of a block's states in a row of all states */
+    int64_t *message_at;    /* (n_blocks) offset of its message to the parent, likewise */
+    int32_t *level;         /* (n_blocks, JP_TILE) level, or -1 */
+    uint8_t *cell;          /* (n_blocks, JP_TILE) cell, or n_cells for all states */
+    float *beta;            /* P(own cells and below | z), block by block (JP_TILE, n_states) */
+    float *message;         /* P(own cells and below | z_parent) (JP_TILE, n_states[parent]) */
+    float *below;           /* P(cells of the children and below | z), JP_PASS_FULL only */
+    float *pack_a, *pack_b, *pack_c; /* (JP_TILE, widest) gathered operands of one product */
+    int32_t exponent[JP_TILE];       /* log2 of what rescaling took out of a row */
+    double extra[JP_TILE];           /* log mass of unseen levels */
+    uint8_t dead[JP_TILE];           /* a row of probability zero */
+    int16_t order[JP_TILE];          /* rows grouped by (parent's cell, own cell) */
+} jp_tile;
+
+typedef struct { int64_t begin, end, parent_cell, own_cell; } jp_group;
+
+JP_INLINE int64_t jp_width(const jp_tree *t, int64_t b) { return t->n_states[b] / t->n_cells[b]; }
+
+/* The states that a cell leaves possible. */
+JP_INLINE void jp_range(const jp_tree *t, int64_t b, int64_t cell, int64_t *begin, int64_t *width)
+{
+    int64_t w = jp_width(t, b);
+    *begin = cell < t->n_cells[b] ? cell * w : 0;
+    *width = cell < t->n_cells[b] ? w : t->n_states[b];
+}
+
+JP_INLINE int jp_has_leaf(const jp_tile *k, int64_t b)
+{
+    return k->evidence->leaf_at != 0 && k->evidence->leaf_at[b] >= 0;
+}
+
+/* A childless categorical block whose message is a table lookup. */
+JP_INLINE int jp_is_lookup(const jp_tile *k, int64_t b)
+{
+    return k->pass == JP_PASS_UP && k->tree->message_at[b] >= 0 && !jp_has_leaf(k, b);
+}
+
+JP_INLINE float *jp_beta(const jp_tile *k, int64_t b, int64_t i)
+{
+    return k->beta + JP_TILE * k->state_at[b] + i * k->tree->n_states[b];
+}
+
+JP_INLINE float *jp_below(const jp_tile *k, int64_t b, int64_t i)
+{
+    return k->below + JP_TILE * k->state_at[b] + i * k->tree->n_states[b];
+}
+
+JP_INLINE float *jp_message(const jp_tile *k, int64_t b, int64_t i)
+{
+    return k->message + JP_TILE * k->message_at[b] + i * k->tree->n_states[k->tree->parent[b]];
+}
+
+/* Divides by a power of two so that the largest entry is in [1, 2): exact, and no logarithm needed. */
+JP_INLINE int jp_rescale(float *x, int64_t n, int32_t *exponent)
+{
+    float largest = 0;
+    union { float f; int32_t i; } bits;
+#pragma omp simd reduction(max : largest)
+    for (int64_t j = 0; j < n; j++) largest = x[j] > largest ? x[j] : largest;
+    if (!(largest >= 0x1p-120f)) return 0;
+    bits.f = largest;
+    int32_t e = (bits.i >> 23) - 127;
+    if (e == 0) return 1;
+    bits.i = (127 - e) << 23;
+    float scale = bits.f;
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) x[j] *= scale;
+    *exponent += e;
+    return 1;
+}
+
+/* A row that no state can explain: probability zero, and messages of ones from there on. */
+JP_INLINE void jp_bury(jp_tile *k, int64_t i, float *x, int64_t n)
+{
+    k->dead[i] = 1;
+    for (int64_t j = 0; j < n; j++) x[j] = 1;
+}
+
+/* x *= m, rescaled. */
+JP_INLINE void jp_absorb(jp_tile *k, int64_t i, float *restrict x, const float *restrict m, int64_t n)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) x[j] *= m[j];
+    if (!jp_rescale(x, n, k->exponent + i)) jp_bury(k, i, x, n);
+}
+
+/* Groups the tile's rows by (parent's cell, own cell): rows of a group share one block of the table. */
+JP_INLINE int64_t jp_groups(jp_tile *k, int64_t b, int all_parents, int all_own, jp_group *groups)
+{
+    const jp_tree *t = k->tree;
+    int64_t p = t->parent[b], n_own = t->n_cells[b] + 1, n_keys = (t->n_cells[p] + 1) * n_own;
+    const uint8_t *cell_p = k->cell + p * JP_TILE, *cell_b = k->cell + b * JP_TILE;
+    int16_t key[JP_TILE], count[(JP_MAX_CELLS + 1) * (JP_MAX_CELLS + 1) + 1];
+    memset(count, 0, (size_t)(n_keys + 1) * sizeof(count[0]));
+    for (int64_t i = 0; i < k->n; i++) {
+        int64_t kp = all_parents ? t->n_cells[p] : cell_p[i], kb = all_own ? t->n_cells[b] : cell_b[i];
+        key[i] = (int16_t)(kp * n_own + kb);
+        count[key[i] + 1]++;
+    }
+    int64_t n_groups = 0;
+    for (int64_t c = 0; c < n_keys; c++) {
+        if (count[c + 1])
+            groups[n_groups++] = (jp_group){count[c], count[c] + count[c + 1], c / n_own, c % n_own};
+        count[c + 1] = (int16_t)(count[c + 1] + count[c]);
+    }
+    for (int64_t i = 0; i < k->n; i++) k->order[count[key[i]]++] = (int16_t)i;
+    return n_groups;
+}
+
+JP_INLINE void jp_gather(float *restrict to, const float *restrict from, int64_t width)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) to[j] = from[j];
+}
+
+/* What each row says of block b's states on its own. */
+JP_INLINE void jp_observe(jp_tile *k, int64_t b)
+{
+    const jp_tree *t = k->tree;
+    const jp_evidence *e = k->evidence;
+    int64_t w = jp_width(t, b), column = e->code_column[b];
+    for (int64_t i = 0; i < k->n; i++) {
+        int64_t row = k->first + i, begin, width;
+        int32_t code = -1;
+        if (!jp_has_leaf(k, b) && column >= 0)
+            code = e->codes[(e->rows ? e->rows[row] : row) * e->n_codes + column];
+        if (code == -2) k->extra[i] += log((double)t->unseen[b]);
+        k->level[b * JP_TILE + i] = code < 0 ? -1 : code;
+        int64_t cell = code < 0 ? t->n_cells[b] : t->cell[t->cell_at[b] + code];
+        k->cell[b * JP_TILE + i] = (uint8_t)cell;
+        if (jp_is_lookup(k, b)) continue;
+        jp_range(t, b, cell, &begin, &width);
+        float *beta = jp_beta(k, b, i) + begin;
+        if (jp_has_leaf(k, b))
+            jp_gather(beta, e->leaf + row * e->n_leaf + e->leaf_at[b], width);
+        else if (code >= 0)
+            jp_gather(beta, t->emission + t->emission_at[b] + code * w, w);
+        else
+            for (int64_t j = 0; j < width; j++) beta[j] = 1;
+        if (k->pass == JP_PASS_FULL)
+            for (int64_t j = 0; j < t->n_states[b]; j++) jp_below(k, b, i)[j] = 1;
+    }
+}
+
+/* A childless block's message, read from its table by level. */
+JP_INLINE void jp_lookup_up(jp_tile *k, int64_t b)
+{
+    const jp_tree *t = k->tree;
+    int64_t p = t->parent[b], begin, width;
+    for (int64_t i = 0; i < k->n; i++) {
+        int32_t level = k->level[b * JP_TILE + i];
+        if (level < 0) continue;
+        jp_range(t, p, k->cell[p * JP_TILE + i], &begin, &width);
+        jp_absorb(k, i, jp_beta(k, p, i) + begin,
+                  t->message + t->message_at[b] + level * t->n_states[p] + begin, width);
+    }
+}
+
+/* message_b = T_b beta_b, group by group, and into what the parent has heard. */
+JP_INLINE void jp_edge_up(jp_tile *k, int64_t b)
+{
+    const jp_tree *t = k->tree;
+    int64_t p = t->parent[b], hp = t->n_states[p];
+    int full = k->pass == JP_PASS_FULL;
+    jp_group groups[JP_TILE];
+    int64_t n_groups = jp_groups(k, b, full, 0, groups);
+    for (int64_t g = 0; g < n_groups; g++) {
+        int64_t p0, wp, b0, wb, n = groups[g].end - groups[g].begin;
+        const int16_t *order = k->order + groups[g].begin;
+        jp_range(t, p, groups[g].parent_cell, &p0, &wp);
+        jp_range(t, b, groups[g].own_cell, &b0, &wb);
+        for (int64_t i = 0; i < n; i++) jp_gather(k->pack_a + i * wb, jp_beta(k, b, order[i]) + b0, wb);
+        jp_matmul(n, wp, wb, k->pack_a, wb, 1, t->transposed + t->transition_at[b] + b0 * hp + p0, hp,
+                  k->pack_c, wp, 0);
+        for (int64_t i = 0; i < n; i++) {
+            float *heard = full ? jp_below(k, p, order[i]) : jp_beta(k, p, order[i]);
+            jp_gather(jp_message(k, b, order[i]) + p0, k->pack_c + i * wp, wp);
+            jp_absorb(k, order[i], heard + p0, k->pack_c + i * wp, wp);
+        }
+    }
+}
+
+/* JP_PASS_FULL: beta = own likelihood times what came from below. */
+JP_INLINE void jp_join_below(jp_tile *k, int64_t b)
+{
+    int64_t begin, width;
+    for (int64_t i = 0; i < k->n; i++) {
+        jp_range(k->tree, b, k->cell[b * JP_TILE + i], &begin, &width);
+        jp_absorb(k, i, jp_beta(k, b, i) + begin, jp_below(k, b, i) + begin, width);
+    }
+}
+
+/* The pass from the tips to the root; log_prob (n) of the tile's rows. */
+JP_INLINE void jp_tile_up(jp_tile *k, double *log_prob)
+{
+    const jp_tree *t = k->tree;
+    memset(k->exponent, 0, sizeof(k->exponent));
+    memset(k->extra, 0, sizeof(k->extra));
+    memset(k->dead, 0, sizeof(k->dead));
+    for (int64_t b = 0; b < t->n_blocks; b++) jp_observe(k, b);
+    for (int64_t b = t->n_blocks - 1; b > 0; b--) {
+        if (k->pass == JP_PASS_FULL) jp_join_below(k, b);
+        if (jp_is_lookup(k, b)) jp_lookup_up(k, b);
+        else jp_edge_up(k, b);
+    }
+    if (k->pass == JP_PASS_FULL) jp_join_below(k, 0);
+    for (int64_t i = 0; i < k->n; i++) {
+        int64_t begin, width;
+        jp_range(t, 0, k->cell[i], &begin, &width);
+        const float *beta = jp_beta(k, 0, i) + begin, *prior = t->transition + t->transition_at[0] + begin;
+        double sum = 0;
+        for (int64_t j = 0; j < width; j++) sum += (double)beta[j] * (double)prior[j];
+        if (!(sum > 0)) k->dead[i] = 1;
+        log_prob[i] = k->dead[i] ? -INFINITY : log(sum) + k->exponent[i] * 0.6931471805599453 + k->extra[i];
+    }
+}
+
+/* beta_0 becomes weight * P(z_0 | row). A row of probability zero carries no weight. */
+JP_INLINE void jp_root_posterior(jp_tile *k, const double *weight)
+{
+    const jp_tree *t = k->tree;
+    for (int64_t i = 0; i < k->n; i++) {
+        int64_t begin, width;
+        jp_range(t, 0, k->cell[i], &begin, &width);
+        float *beta = jp_beta(k, 0, i) + begin;
+        const float *prior = t->transition + t->transition_at[0] + begin;
+        double sum = 0, scale = k->dead[i] ? 0 : weight ? weight[k->first + i] : 1;
+        for (int64_t j = 0; j < width; j++) sum += (double)(beta[j] *= prior[j]);
+        float factor = sum > 0 ? (float)(scale / sum) : 0;
+        for (int64_t j = 0; j < width; j++) beta[j] *= factor;
+    }
+}
+
+/* Division is the slowest vector instruction there is: three Newton steps from a bit-level guess
+   are within 1e-7 of it. Messages lie in (1e-30, 2e30). */
+JP_INLINE void jp_divide(float *restrict out, const float *restrict x, const float *restrict by, int64_t n)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) {
+        union { float f; int32_t i; } guess = {.f = by[j]};
+        guess.i = 0x7EF311C7 - guess.i;
+        float r = guess.f;
+        r *= 2.0f - by[j] * r;
+        r *= 2.0f - by[j] * r;
+        r *= 2.0f - by[j] * r;
+        out[j] = x[j] * r;
+    }
+}
+
+#endif

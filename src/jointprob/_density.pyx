@@ -1,0 +1,102 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: freethreading_compatible=True
+"""Glue to csrc/density.c: arguments in, errors out, no algorithm."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+
+cdef extern from "density.h" nogil:
+    ctypedef struct jp_gauss:
+        int64_t n_columns
+        int64_t n_states
+        int64_t n_padded
+        float *mean_lanes
+        float *whitening_lanes
+        float *log_norm
+        double *covariance_lanes
+
+    ctypedef struct jp_gauss_sums:
+        double *weight
+        double *sum
+        double *square
+
+    int64_t jp_gauss_work_size(const jp_gauss *)
+    int jp_gauss_derive(jp_gauss *, void *)
+    int jp_gauss_leaf(const jp_gauss *, const float *, const int64_t *, int64_t, int64_t, float *, int64_t,
+                      int64_t, double *, void *)
+    int jp_gauss_expect(const jp_gauss *, const float *, const int64_t *, const float *, int64_t, int64_t,
+                        int64_t, int64_t, jp_gauss_sums *)
+    int jp_gauss_maximise(jp_gauss *, jp_gauss_sums *, jp_gauss_sums *, double, double, double, double, double,
+                          void *)
+
+
+cdef object _check(int status):
+    if status != 0:
+        raise ValueError(f"a kernel of the density stage refused its arguments (error {status})")
+
+
+cdef class Sums:
+    """Responsibility-weighted sums of one block."""
+
+    cdef jp_gauss_sums c
+    cdef object _keep
+
+    def __cinit__(self, double[::1] weight, double[:, ::1] sum, double[:, ::1] square):
+        self._keep = (weight, sum, square)
+        self.c.weight = &weight[0]
+        self.c.sum = &sum[0, 0]
+        self.c.square = &square[0, 0]
+
+
+cdef class Gauss:
+    """View of a Gaussian block's arrays as the C struct; keeps them alive."""
+
+    cdef jp_gauss c
+    cdef object _keep
+
+    def __cinit__(self, int64_t n_states, float[:, ::1] mean_lanes, float[:, ::1] whitening_lanes,
+                  float[::1] log_norm, double[:, ::1] covariance_lanes):
+        self._keep = (mean_lanes, whitening_lanes, log_norm, covariance_lanes)
+        self.c.n_columns = mean_lanes.shape[0]
+        self.c.n_states = n_states
+        self.c.n_padded = mean_lanes.shape[1]
+        self.c.mean_lanes = &mean_lanes[0, 0]
+        self.c.whitening_lanes = &whitening_lanes[0, 0]
+        self.c.log_norm = &log_norm[0]
+        self.c.covariance_lanes = &covariance_lanes[0, 0]
+
+    def work_size(self):
+        """Bytes of work space for any call."""
+        return jp_gauss_work_size(&self.c)
+
+    def derive(self, uint8_t[::1] work):
+        """Refreshes whitening and norms from the covariances."""
+        with nogil:
+            status = jp_gauss_derive(&self.c, &work[0])
+        _check(status)
+
+    def leaf(self, const float[:, ::1] z, const int64_t[::1] rows, int64_t start, int64_t stop,
+             float[:, ::1] leaf, int64_t leaf_at, double[::1] log_scale, uint8_t[::1] work):
+        """Writes scaled likelihoods of every state; adds the scale to log_scale."""
+        cdef const int64_t *r = &rows[0] if rows is not None else NULL
+        with nogil:
+            status = jp_gauss_leaf(&self.c, &z[0, 0], r, start, stop, &leaf[0, 0], leaf.shape[1], leaf_at,
+                                   &log_scale[0], &work[0])
+        _check(status)
+
+    def expect(self, const float[:, ::1] z, const int64_t[::1] rows, const float[:, ::1] posterior,
+               int64_t leaf_at, int64_t start, int64_t stop, Sums sums):
+        """Adds each row's moments, weighted by its posterior."""
+        cdef const int64_t *r = &rows[0] if rows is not None else NULL
+        with nogil:
+            status = jp_gauss_expect(&self.c, &z[0, 0], r, &posterior[0, 0], posterior.shape[1], leaf_at,
+                                     start, stop, &sums.c)
+        _check(status)
+
+    def maximise(self, Sums batch, Sums running, double batch_rows, double step, double rows,
+                 double shrinkage, double floor, uint8_t[::1] work):
+        """One M-step from the running and the batch's sums."""
+        with nogil:
+            status = jp_gauss_maximise(&self.c, &batch.c, &running.c, batch_rows, step, rows, shrinkage,
+                                       floor, &work[0])
+        _check(status)

@@ -1,0 +1,134 @@
+"""Mini-batch EM of a latent tree, stopped on held-out rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob import _joint
+from jointprob.density import Moments
+from jointprob.joint.start import Plan, Rows, Start
+from jointprob.joint.tree import LatentTree
+
+logger = logging.getLogger("jointprob")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in what steps EM runs.
+
+    Step sizes fall geometrically from `first_step` to `last_step` over `n_epochs`.
+    """
+
+    n_epochs: int = 40
+    batch_rows: int = 512
+    first_step: float = 0.3
+    last_step: float = 0.01
+    patience: int = 3
+
+
+class Refinement:
+    """A tree under mini-batch EM: running expected counts and the tables that follow from them.
+
+    Stepwise EM of Cappe & Moulines (2009), doi:10.1111/j.1467-9868.2009.00698.x. Pseudo-counts are a prior
+    over the whole table, not one per batch.
+    """
+
+    def __init__(self, start: Start, rows: Rows, plan: Plan) -> None:
+        self.tree, self.rows, self.plan = start.tree, rows, plan
+        self.total = float(rows.weight.sum())
+        self.transition, self.emission = start.transition, start.emission
+        self.level_share, self.moments = start.level_share, start.moments
+        tree = self.tree
+        self._counts = [np.zeros_like(a) for a in (tree.transition, tree.emission, tree.message)]
+        self._batch = _joint.Counts(*self._counts)
+        self._batch_moments = [Moments(g.n_states, len(g.columns)) for g in tree.gaussians]
+        self._work = tree.work()
+        width = int((tree.n_states // tree.n_cells).max())
+        self._row = np.empty((width + 20) ** 2 + 2 * int(tree.n_states.max()))
+        self._parts = tree.numeric_parts(rows.z)
+        self.maximise(1.0, 0.0)
+
+    def maximise(self, batch_rows: float, step: float) -> None:
+        """Tables from the running counts, after moving these towards the batch's by `step`."""
+        plan, tree = self.plan, self.tree
+        tree.kernel.maximise(
+            self._batch, self.transition, self.emission, self.level_share, self.total, plan.smoothing,
+            plan.emission_smoothing, batch_rows, step, 0, tree.n_blocks, self._row,
+        )  # fmt: skip
+        for gaussians, batch, running in zip(
+            tree.gaussians, self._batch_moments, self.moments, strict=True
+        ):
+            gaussians.kernel.maximise(
+                batch.kernel, running.kernel, batch_rows, step, self.total, plan.shrinkage,
+                plan.floor, gaussians.work(),
+            )  # fmt: skip
+
+    def expect(self, rows: NDArray[np.int64]) -> float:
+        """Add the expected counts of these rows; return their weighted mean log density."""
+        tree, n = self.tree, len(rows)
+        leaf, log_prob = tree.leaves(self._parts, rows, 0, n)
+        evidence = tree.evidence(self.rows.codes, rows, leaf)
+        weight = self.rows.weight[rows]
+        score = np.empty(n)
+        tree.kernel.expect(evidence, weight, 0, n, self._work, score, self._batch, leaf)
+        for block, gaussians, z, batch in zip(
+            tree.numeric_blocks, tree.gaussians, self._parts, self._batch_moments, strict=True
+        ):
+            gaussians.kernel.expect(z, rows, leaf, int(tree.leaf_at[block]), 0, n, batch.kernel)
+        return float((log_prob + score) @ weight / weight.sum())
+
+    def epoch(self, order: NDArray[np.int64], batch_rows: int, step: float) -> float:
+        scores = []
+        for batch in _batches(order, batch_rows):
+            weight = float(self.rows.weight[batch].sum())
+            if weight > 0:
+                scores.append(self.expect(batch))
+                self.maximise(weight, step)
+        return float(np.mean(scores))
+
+
+def _batches(order: NDArray[np.int64], batch_rows: int) -> Iterator[NDArray[np.int64]]:
+    n_batches = max(1, round(len(order) / batch_rows))
+    return iter(np.array_split(order, n_batches))
+
+
+def held_out_score(tree: LatentTree, rows: Rows, n_jobs: int | None = None) -> float:
+    """Weighted mean log density of rows, nats."""
+    log_prob = tree.log_prob(rows.codes, rows.z, n_jobs)
+    return float(log_prob @ rows.weight / rows.weight.sum())
+
+
+def refine(
+    start: Start, rows: Rows, held_out: Rows, plan: Plan, schedule: Schedule, seed: int
+) -> tuple[LatentTree, float]:
+    """Run EM from a start; return the best tree on the held-out rows and its score there.
+
+    Parameters
+    ----------
+    rows, held_out : Rows
+    plan : Plan
+    schedule : Schedule
+    seed : int
+        Seed of the order of rows.
+    """
+    run = Refinement(start, rows, plan)
+    random = np.random.Generator(np.random.Philox(key=[seed, 5]))
+    best, best_score, since = run.tree.copy(), held_out_score(run.tree, held_out, 1), 0
+    decay = (schedule.last_step / schedule.first_step) ** (1 / max(1, schedule.n_epochs - 1))
+    for epoch in range(schedule.n_epochs):
+        order = random.permutation(len(rows))
+        fit = run.epoch(order, schedule.batch_rows, schedule.first_step * decay**epoch)
+        score = held_out_score(run.tree, held_out, 1)
+        logger.debug("epoch %d: train %.4f, held out %.4f", epoch, fit, score)
+        if score > best_score:
+            best, best_score, since = run.tree.copy(), score, 0
+        else:
+            since += 1
+            if since >= schedule.patience:
+                break
+    return best, best_score
