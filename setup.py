@@ -11,8 +11,7 @@ STAGES = {
     "_encode": ["encode"],
     "_partition": ["partition"],
     "_density": ["density"],
-    "_joint": ["joint", "density"],
-    "_query": ["query", "density", "joint"],
+    "_joint": ["joint", "joint_em"],
 }
 # Free-threaded Python has no stable ABI yet.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
