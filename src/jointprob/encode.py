@@ -270,7 +270,8 @@ def distinct(x: Floats, rows: Floats) -> tuple[Floats, Floats]:
         values, counts = np.unique(x, return_counts=True)
         return values, counts.astype(np.float64)
     values, place = np.unique(x[observed], return_inverse=True)
-    return values, np.bincount(place, rows[observed], minlength=len(values))
+    weight = np.bincount(place, rows[observed], minlength=len(values))
+    return values, weight.astype(np.float64, copy=False)
 
 
 def find_atoms(weight: Floats) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+from scipy.special import ndtr, ndtri
 
 from jointprob.marginal import Floats, Marginal, log_normal, standardising, weighted_moments
 from jointprob.polya import sharpen
@@ -37,7 +37,8 @@ def fit_marginal(values: Floats, weight: Floats) -> Marginal:
     -------
     Marginal
         The candidate with the best held-out log density: a Gaussian with its own tails, or a
-        monotone cubic through 4 to 64 equally filled pieces; sharpened by a Polya tree.
+        monotone cubic through 4 to 64 equally filled pieces; sharpened by a
+        Polya tree unless held-out rows speak against it.
 
     Notes
     -----
@@ -55,8 +56,8 @@ def fit_marginal(values: Floats, weight: Floats) -> Marginal:
     parts = list(folds(weight))
     choice, tail = choose(values, parts)
     smooth = fit_choice(values, weight, choice, tail)
-    gain = sum(sharpening_gain(values, *part, choice, tail) for part in parts)
-    return sharpen(smooth, values, np.cumsum(weight)) if gain > 0 else smooth
+    vetoed = sharpening_hurts(values, parts, choice, tail)
+    return smooth if vetoed else sharpen(smooth, values, np.cumsum(weight))
 
 
 def choose(values: Floats, parts: list[tuple[Floats, Floats]]) -> tuple[int, Floats]:
@@ -80,17 +81,22 @@ def fit_choice(values: Floats, weight: Floats, choice: int, tail: Floats) -> Mar
     return Marginal(fitted.x, fitted.z, fitted.slope, tail)
 
 
-def sharpening_gain(
-    values: Floats, train: Floats, test: Floats, choice: int, tail: Floats
-) -> float:
-    """Held-out log density that the Polya tree adds, nats over all rows."""
-    known, asked = train > 0, test > 0
-    smooth = fit_choice(values[known], train[known], choice, tail)
-    sharp = sharpen(smooth, values[known], np.cumsum(train[known]))
-    if sharp is smooth:
-        return 0.0
-    gain = sharp.log_density(values[asked]) - smooth.log_density(values[asked])
-    return float(np.sum(test[asked] * gain))
+def sharpening_hurts(
+    values: Floats, parts: list[tuple[Floats, Floats]], choice: int, tail: Floats
+) -> bool:
+    """Whether the Polya tree loses held-out log density by more than two standard errors.
+
+    The tree weighs its own evidence; held-out rows only catch what its dyadic cells cannot say.
+    """
+    gain, variance = 0.0, 0.0
+    for train, test in parts:
+        known, asked = train > 0, test > 0
+        smooth = fit_choice(values[known], train[known], choice, tail)
+        sharp = sharpen(smooth, values[known], np.cumsum(train[known]))
+        change = sharp.log_density(values[asked]) - smooth.log_density(values[asked])
+        gain += float(np.sum(test[asked] * change))
+        variance += float(np.sum(test[asked] * change**2))
+    return bool(gain < -2 * variance**0.5)
 
 
 def broad(low: float, high: float) -> Marginal:
@@ -198,4 +204,5 @@ def slopes(x: Floats, z: Floats, below: float, above: float) -> Floats:
     """
     secants = np.concatenate([[below], np.diff(z) / np.diff(x), [above]])
     smaller = np.minimum(secants[:-1], secants[1:])
-    return 2 * smaller / (1 + smaller / np.maximum(secants[:-1], secants[1:]))
+    means: Floats = 2 * smaller / (1 + smaller / np.maximum(secants[:-1], secants[1:]))
+    return means

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, ndtr, ndtri  # type: ignore[import-untyped]
+from scipy.special import betaln, ndtr, ndtri
 
 from jointprob.marginal import Floats, Marginal
 
