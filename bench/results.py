@@ -73,7 +73,8 @@ def replace_section(path: Path, name: str, text: str) -> None:
     """Put `text` between the markers of section `name`; append the section if there is none."""
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     page = path.read_text() if path.exists() else "# Results\n"
+    before, _, rest = page.partition(begin)
+    after = rest.partition(end)[2]
     section = f"{begin}\n{text.strip()}\n{end}"
-    before, found, rest = page.partition(begin)
-    after = rest.partition(end)[2] if found else ""
-    path.write_text(f"{before.rstrip()}\n\n{section}\n{after.lstrip()}")
+    kept = [part.strip() for part in (before, section, after) if part.strip()]
+    path.write_text("\n\n".join(kept) + "\n")
