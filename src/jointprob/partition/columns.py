@@ -166,17 +166,21 @@ def correlations(z: Points, weight: ArrayLike | None = None) -> Floats:
            [-1.,  1.]])
     """
     weight = row_weights(weight, len(z))
-    n = z.shape[1]
-    count, sums, squares, products = np.zeros((4, n, n))
+    count, sums, squares, products = np.zeros((4, z.shape[1], z.shape[1]))
     for start in range(0, len(z), BLOCK_ROWS):
         block = z[start : start + BLOCK_ROWS].astype(np.float64)
+        w = weight[start : start + BLOCK_ROWS, None]
         known = ~np.isnan(block)
-        block[~known] = 0
-        weighted = weight[start : start + BLOCK_ROWS, None] * known
-        count += weighted.T @ known
-        sums += (weighted * block).T @ known
-        squares += (weighted * block**2).T @ known
-        products += (weighted * block).T @ block
+        if known.all():  # every pair knows all rows: sums of columns are enough
+            count += w.sum()
+            sums += (w * block).sum(axis=0)[:, None]
+            squares += (w * block**2).sum(axis=0)[:, None]
+        else:
+            block[~known] = 0
+            count += (w * known).T @ known
+            sums += (w * block).T @ known
+            squares += (w * block**2).T @ known
+        products += (w * block).T @ block
     return _correlations_of_sums(count, sums, squares, products)
 
 

@@ -17,7 +17,11 @@ BLOCK_ROWS = 4096
 
 
 def features(
-    codes: Labels, n_levels: Sequence[int], z: Points, weight: ArrayLike | None = None
+    codes: Labels,
+    n_levels: Sequence[int],
+    z: Points,
+    weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
 ) -> Points:
     """Coordinates of encoded rows for coarse k-means.
 
@@ -31,6 +35,8 @@ def features(
         Normal scores; NaN where missing.
     weight : array, shape (n_rows,), optional
         Row weights; decide which levels are the commonest.
+    n_jobs : int, optional
+        Threads; None means all cores.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def features(
             np.multiply(here, ROOT_HALF, out=points[rows, at : at + len(levels)])
             at += len(levels)
 
-    run_blocks(fill, n_rows, BLOCK_ROWS)
+    run_blocks(fill, n_rows, BLOCK_ROWS, n_jobs)
     return points
 
 

@@ -61,7 +61,7 @@ def mutual_information(
     array([[0.69, 0.69],
            [0.69, 0.69]])
     """
-    columns = np.ascontiguousarray(np.maximum(labels.T, -1), dtype=np.int32)
+    columns = _transposed(labels, n_jobs)
     states = np.maximum(np.asarray(n_states, dtype=np.int32), 1)
     _require_states(columns, states)
     weight = row_weights(weight, len(labels))
@@ -69,6 +69,17 @@ def mutual_information(
     for rows in _groups(condition, len(labels)):
         counted.add(np.ascontiguousarray(columns[:, rows]), weight[rows], n_jobs)
     return counted.mean()
+
+
+def _transposed(labels: Labels, n_jobs: int | None) -> Labels:
+    """Labels (n_blocks, n_rows); -1 where missing."""
+    columns = np.empty(labels.shape[::-1], dtype=np.int32)
+
+    def block(start: int, stop: int) -> None:
+        np.maximum(labels[start:stop].T, -1, out=columns[:, start:stop])
+
+    run_blocks(block, len(labels), GRAM_ROWS, n_jobs)
+    return columns
 
 
 def _groups(condition: Labels | None, n_rows: int) -> list[Any]:

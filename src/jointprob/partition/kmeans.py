@@ -69,7 +69,8 @@ def kmeans(
     points = np.ascontiguousarray(points, dtype=np.float32)
     weight = row_weights(weight, len(points))
     _require_subsets(len(points), n_subsets, weight)
-    rng = np.random.Generator(np.random.Philox(key=seed))
+    # counter (0, 0, stage 2, 0): other stages draw other numbers from the same key
+    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 2, 0]))
     sample, mass = drawn_rows(
         points, weight, max(LLOYD_ROWS, LLOYD_ROWS_PER_SUBSET * n_subsets), rng
     )
