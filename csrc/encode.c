@@ -181,7 +181,8 @@ int jp_encode_column(const double *restrict x, int64_t start, int64_t stop,
     return JP_OK;
 }
 
-/* Root in [0, 1] of the increasing cubic: Newton, or bisection where Newton leaves the bracket. */
+/* Root in [0, 1] of the increasing cubic: Newton, or bisection where Newton leaves the bracket.
+   Newton doubles the digits, so a step of 1e-9 leaves an error near rounding. */
 static double solve_piece(const jp_piece *p, double z)
 {
     const double target = z - p->z0;
@@ -194,10 +195,9 @@ static double solve_piece(const jp_piece *p, double z)
         else
             low = t;
         const double newton = t - error / slope;
-        const double next = newton > low && newton < high ? newton : 0.5 * (low + high);
-        if (fabs(next - t) < 4e-16 || high - low < 4e-16)
-            return next;
-        t = next;
+        if (fabs(newton - t) < 1e-9)
+            return clip(newton, 0.0, 1.0);
+        t = newton > low && newton < high ? newton : 0.5 * (low + high);
     }
     return t;
 }

@@ -20,10 +20,9 @@ from jointprob.marginal import Marginal, log_normal, standardising
 def make_table(*columns):
     """A table of numeric (float) and categorical (integer) columns."""
     kinds = ["categorical" if np.asarray(c).dtype.kind == "i" else "numeric" for c in columns]
-    parts = [
-        SimpleNamespace(kind=kind, levels=tuple(range(int(np.max(c)) + 1)) if kind[0] == "c" else ())
-        for kind, c in zip(kinds, columns, strict=True)
-    ]
+    levels = [tuple(range(int(np.max(c)) + 1)) if k == "categorical" else ()
+              for k, c in zip(kinds, columns, strict=True)]  # fmt: skip
+    parts = [SimpleNamespace(kind=k, levels=v) for k, v in zip(kinds, levels, strict=True)]
     types = [np.int32 if kind == "categorical" else np.float64 for kind in kinds]
     arrays = [np.asarray(c, dtype=t) for c, t in zip(columns, types, strict=True)]
     schema = SimpleNamespace(columns=tuple(parts))
@@ -222,7 +221,7 @@ def test_common_value_is_an_atom():
 
 def test_few_distinct_values_are_all_atoms():
     x = np.tile([1.0, 2.0, 5.0], 40)
-    scores, raw = fit_encodings(make_table(x))
+    scores, _ = fit_encodings(make_table(x))
     assert scores.atoms[0].tolist() == [1.0, 2.0, 5.0] and scores.n_levels == (4,)
     other = scores.encode(make_table(np.array([3.0, 2.0])))
     assert other.codes[:, 0].tolist() == [0, 2]
@@ -242,7 +241,7 @@ def test_constant_column_is_one_atom(value, n_rows):
 
 def test_column_without_values_is_well_defined():
     table = make_table(np.full(5, np.nan), np.arange(5.0))
-    scores, raw = fit_encodings(table)
+    scores, _ = fit_encodings(table)
     encoded = scores.encode(table)
     assert np.isnan(encoded.z[:, 0]).all() and np.isfinite(encoded.z[:, 1]).all()
     assert scores.n_levels == ()

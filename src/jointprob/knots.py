@@ -65,8 +65,10 @@ def choose(values: Floats, parts: list[tuple[Floats, Floats]]) -> tuple[int, Flo
     held_out = np.zeros(1 + len(N_PIECES))
     tails = np.zeros((1 + len(N_PIECES), 2, len(TAIL_SCALES)))
     for train, test in parts:
-        for c, candidate in enumerate(candidates(values[train > 0], train[train > 0])):
-            body, ends = score(candidate, values[test > 0], test[test > 0])
+        known, asked = train > 0, test > 0
+        rows = values[asked], test[asked]
+        for c, candidate in enumerate(candidates(values[known], train[known])):
+            body, ends = score(candidate, *rows)
             held_out[c] += body
             tails[c] += ends
     best = int(np.argmax(held_out + tails.max(axis=2).sum(axis=1)))
