@@ -237,8 +237,11 @@ int jp_indicator_gram(const float *restrict plain, const float *restrict weighte
         for (int64_t i = 0; i <= j; i++) {
             const float *a = weighted + i * depth * LANES, *b = plain + j * depth * LANES;
             jp_times_panel(LANES, depth, a, 1, LANES, b, tile);
-            for (int64_t t = 0; t < LANES * LANES; t++)
-                gram[(i * LANES + t / LANES) * n_indicators + j * LANES + t % LANES] += tile[t];
+            for (int64_t r = 0; r < LANES; r++) {
+                double *row = gram + (i * LANES + r) * n_indicators + j * LANES;
+#pragma omp simd
+                for (int64_t l = 0; l < LANES; l++) row[l] += tile[r * LANES + l];
+            }
         }
     return JP_OK;
 }

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: freethreading_compatible=True
 """Glue between NumPy arrays and csrc/partition.c: shapes are checked, errors become exceptions."""
 
 from libc.stdint cimport int32_t, int64_t

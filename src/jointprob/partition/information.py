@@ -13,7 +13,7 @@ from jointprob import _partition
 from jointprob.partition.weights import Floats, Labels, row_weights
 from jointprob.threads import run_blocks, run_tasks
 
-GRAM_ROWS = 512  # rows of one Gram product: their counts are exact in float32
+GRAM_ROWS = 1024  # rows of one Gram product: their counts are exact in float32
 GRAM_MAX_STATES = 6  # mean states a column above which a table for each pair is cheaper
 GRAM_MAX_INDICATORS = 8192  # 512 MB of counts
 
