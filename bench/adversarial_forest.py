@@ -48,12 +48,22 @@ def _codes(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.apply(lambda column: column.cat.codes if column.dtype == "category" else column)
 
 
+def _by_tree_and_column(table: pd.DataFrame, index: list[str]) -> dict[Any, pd.DataFrame]:
+    if table.empty:
+        return {}
+    parts = table.groupby(["tree", "variable"])
+    return {key: part.set_index(index) for key, part in parts}
+
+
 class LeafDensity:
     """log p(row) of a fitted forest, levels smoothed by `pseudo_count` rows per level."""
 
     def __init__(self, forest: Any, train: pd.DataFrame, pseudo_count: float) -> None:
         self.forest, self.pseudo_count, self.n_rows = forest, pseudo_count, len(train)
         self.n_levels = {name: len(levels) for name, levels in forest.levels.items()}
+        self.bounds = _by_tree_and_column(forest.bnds, ["nodeid"])
+        self.normals = _by_tree_and_column(forest.params, ["nodeid"])
+        self.tables = _by_tree_and_column(forest.class_probs, ["nodeid", "value"])
         self.narrowest = NARROWEST * train.select_dtypes("number").std()
 
     def score_samples(self, rows: pd.DataFrame) -> np.ndarray:
@@ -62,8 +72,8 @@ class LeafDensity:
         return np.logaddexp.reduce(trees, axis=0) - np.log(self.forest.num_trees)
 
     def _tree(self, tree: int, leaf: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-        bounds = self.forest.bnds.query("tree == @tree")
-        coverage = bounds.groupby("nodeid")["cvg"].first().reindex(leaf, fill_value=0).to_numpy()
+        bounds = self.bounds[tree, rows.columns[0]]
+        coverage = bounds["cvg"].reindex(leaf, fill_value=0).to_numpy()
         with np.errstate(divide="ignore"):
             score = np.log(coverage)
         for name in rows:
@@ -74,8 +84,7 @@ class LeafDensity:
     def _table(
         self, name: str, tree: int, leaf: np.ndarray, coverage: np.ndarray, codes: np.ndarray
     ) -> np.ndarray:
-        table = self.forest.class_probs.query("tree == @tree and variable == @name")
-        probability = table.set_index(["nodeid", "value"])["prob"]
+        probability = self.tables[tree, name]["prob"]
         cells = pd.MultiIndex.from_arrays([leaf, codes])
         counts = probability.reindex(cells, fill_value=0).to_numpy() * coverage * self.n_rows
         reachable = self._reachable_levels(name, tree).reindex(leaf, fill_value=1).to_numpy()
@@ -84,7 +93,7 @@ class LeafDensity:
 
     def _reachable_levels(self, name: str, tree: int) -> pd.Series:
         # levels split away above a leaf get none of its mass, or the total would stay below 1
-        bounds = self.forest.bnds.query("tree == @tree and variable == @name").set_index("nodeid")
+        bounds = self.bounds[tree, name]
         low = bounds["min"].clip(lower=-1)
         high = bounds["max"].clip(upper=self.n_levels[name] - 1)
         return np.floor(high) - np.floor(low)
@@ -92,10 +101,9 @@ class LeafDensity:
     def _normal(
         self, name: str, tree: int, leaf: np.ndarray, coverage: np.ndarray, values: np.ndarray
     ) -> np.ndarray:
-        table = self.forest.params.query("tree == @tree and variable == @name")
+        table = self.normals[tree, name].reindex(leaf)
         low, high, mean, spread = (
-            table.set_index("nodeid")[field].reindex(leaf).to_numpy()
-            for field in ("min", "max", "mean", "sd")
+            table[field].to_numpy() for field in ("min", "max", "mean", "sd")
         )
         spread = np.fmax(spread, self.narrowest[name])
         limits = (low - mean) / spread, (high - mean) / spread

@@ -158,7 +158,8 @@ def mixed(comparison: Comparison) -> str:
         "columns less than half observed, then incomplete rows (arfpy takes no missing cell), and "
         "spreads numeric cells evenly over their grid step; both are fitted on it anew. arfpy has "
         "no likelihood of its own: the density that its `forde` describes is evaluated by "
-        "`bench/adversarial_forest.py`, levels smoothed by a pseudo-count chosen on valid; "
+        "`bench/adversarial_forest.py`, levels smoothed by a pseudo-count chosen on valid "
+        "(its rows/s are those of this evaluation); "
         f"stopped after {targets.FOREST_SECONDS} s in all.\n"
     )
 
