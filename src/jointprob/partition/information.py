@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jointprob import _partition
+from jointprob.partition.panels import empty_panels
 from jointprob.partition.weights import Floats, Labels, row_weights
 from jointprob.threads import run_blocks, run_tasks
 
@@ -137,7 +138,7 @@ class _Information:
         """Weighted counts of every pair of indicators, row block after row block."""
         n_rows, lanes = len(weight), _partition.LANES
         gram = np.zeros((self.n_indicators, self.n_indicators))
-        plain, weighted = np.empty((2, self.n_indicators * GRAM_ROWS), dtype=np.float32)
+        plain, weighted = (empty_panels(self.n_indicators * GRAM_ROWS) for _ in range(2))
         for start in range(0, n_rows, GRAM_ROWS):
             depth = min(GRAM_ROWS, n_rows - start)
             layout = self.n_states, self.first, self.known, weight, start, depth

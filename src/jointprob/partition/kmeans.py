@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jointprob import _partition
+from jointprob.partition.panels import empty_panels
 from jointprob.partition.weights import Floats, Labels, Points, drawn_rows, row_weights, rows_at
 from jointprob.threads import run_blocks
 
@@ -117,7 +118,7 @@ def assign(points: Points, centers: Points, n_jobs: int | None = None) -> tuple[
 
 
 def _packed(centers: Points) -> Points:
-    packed = np.empty(_partition.packed_size(centers.shape[1], len(centers)), dtype=np.float32)
+    packed = empty_panels(_partition.packed_size(centers.shape[1], len(centers)))
     _partition.kmeans_pack(centers, packed)
     return packed
 
