@@ -14,13 +14,14 @@ static const double MIN_SLOPE = 1e-12;  /* of a piece, relative; below it roundi
 /* log of a positive normal number, absolute error below 1e-10; vectorises, libm's does not. */
 JP_INLINE double log_positive(double value)
 {
-    const int64_t sqrt_half = 0x3fe6a09e667f3bcd, mantissa = 0x000fffffffffffff;
-    int64_t bits;
+    const uint64_t sqrt_half = 0x3fe6a09e667f3bcd, mantissa = 0x000fffffffffffff;
+    uint64_t bits;
     memcpy(&bits, &value, 8);
-    const int64_t shifted = bits - sqrt_half;
-    const int64_t fraction_bits = (shifted & mantissa) + sqrt_half;
-    /* (exponent + 2^11) placed in the mantissa of 2^52: an int to double conversion by subtraction */
-    const int64_t exponent_bits = ((shifted >> 52) + 2048) | 0x4330000000000000;
+    const uint64_t shifted = bits - sqrt_half;
+    const uint64_t fraction_bits = (shifted & mantissa) + sqrt_half;
+    /* exponent + 2^11 placed in the mantissa of 2^52: an int to double conversion by subtraction,
+       unsigned because AVX2 has no arithmetic shift of 64 bits */
+    const uint64_t exponent_bits = ((shifted + ((uint64_t)1 << 63)) >> 52) | 0x4330000000000000;
     double fraction, exponent;
     memcpy(&fraction, &fraction_bits, 8);
     memcpy(&exponent, &exponent_bits, 8);
@@ -39,28 +40,28 @@ JP_INLINE double clip(double value, double low, double high)
 
 /* position[i] = the last key <= x[i]; halving steps outside, rows inside. */
 JP_INLINE void search_tile(const double *restrict x, const jp_marginal *restrict marginal,
-                           int32_t *restrict position)
+                           int64_t *restrict position)
 {
     const double *restrict keys = marginal->keys;
     for (int i = 0; i < TILE; i++)
         position[i] = 0;
-    for (int32_t half = (int32_t)(marginal->n_keys / 2); half > 0; half /= 2)
+    for (int64_t half = marginal->n_keys / 2; half > 0; half /= 2)
         for (int i = 0; i < TILE; i++)
             position[i] += keys[position[i] + half] <= x[i] ? half : 0;
 }
 
-JP_INLINE void cubic_tile(const double *restrict x, const int32_t *restrict position,
+JP_INLINE void cubic_tile(const double *restrict x, const int64_t *restrict position,
                           const jp_marginal *restrict marginal,
                           double *restrict z, double *restrict log_slope)
 {
     const double *restrict pieces = (const double *)marginal->pieces;
     for (int i = 0; i < TILE; i++) {
-        const double *p = pieces + 8 * (int64_t)position[i];
-        const double t = (x[i] - p[0]) * p[1];
-        const double c1 = p[4], c2 = p[5], c3 = p[6];
-        z[i] = p[3] + t * (c1 + t * (c2 + t * c3));
+        const int64_t p = 8 * position[i];  /* x0, 1/dx, -log dx, z0, c1, c2, c3: see jp_piece */
+        const double t = (x[i] - pieces[p]) * pieces[p + 1];
+        const double c1 = pieces[p + 4], c2 = pieces[p + 5], c3 = pieces[p + 6];
+        z[i] = pieces[p + 3] + t * (c1 + t * (c2 + t * c3));
         const double slope = c1 + t * (2.0 * c2 + t * (3.0 * c3));
-        const double log_dz_dx = log_positive(slope < MIN_SLOPE ? MIN_SLOPE : slope) + p[2];
+        const double log_dz_dx = log_positive(slope < MIN_SLOPE ? MIN_SLOPE : slope) + pieces[p + 2];
         log_slope[i] = x[i] == x[i] ? log_dz_dx : x[i];
     }
 }
@@ -92,7 +93,7 @@ JP_INLINE void forward_tile(const double *restrict x, const jp_marginal *restric
 {
     const double low = marginal->tails[0].x, high = marginal->tails[1].x;
     double inside[TILE];
-    int32_t position[TILE];
+    int64_t position[TILE];
     int outside = 0;
     for (int i = 0; i < TILE; i++) {
         inside[i] = clip(x[i], low, high);
@@ -119,7 +120,7 @@ static int check_marginal(const jp_marginal *marginal, int64_t start, int64_t st
 {
     const int64_t n_keys = marginal->n_keys;
     if (start < 0 || stop < start || marginal->n_pieces < 1 || n_keys < marginal->n_pieces
-        || (n_keys & (n_keys - 1)) != 0 || n_keys > INT32_MAX / 2)
+        || (n_keys & (n_keys - 1)) != 0)
         return JP_ERR_SIZE;
     return JP_OK;
 }
