@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
     --------
     >>> from jointprob.versions import versions
     >>> sorted(versions())[:3]
-    ['cpus', 'jointprob', 'joblib']
+    ['cpus', 'joblib', 'jointprob']
     """
     machine = {
         "python": sys.version.split()[0],
