@@ -92,11 +92,16 @@ JP_INLINE int jp_rescale(float *x, int64_t n, int32_t *exponent)
     return 1;
 }
 
+JP_INLINE void jp_fill(float *x, int64_t n, float value)
+{
+    for (int64_t j = 0; j < n; j++) x[j] = value;
+}
+
 /* A row that no state can explain: probability zero, and messages of ones from there on. */
 JP_INLINE void jp_bury(jp_tile *k, int64_t i, float *x, int64_t n)
 {
     k->dead[i] = 1;
-    for (int64_t j = 0; j < n; j++) x[j] = 1;
+    jp_fill(x, n, 1);
 }
 
 /* x *= m, rescaled. */
@@ -197,8 +202,10 @@ JP_INLINE void jp_edge_up(jp_tile *k, int64_t b)
                   k->pack_c, wp, 0);
         for (int64_t i = 0; i < n; i++) {
             float *heard = full ? jp_below(k, p, order[i]) : jp_beta(k, p, order[i]);
-            jp_gather(jp_message(k, b, order[i]) + p0, k->pack_c + i * wp, wp);
+            float *message = jp_message(k, b, order[i]) + p0;
             jp_absorb(k, order[i], heard + p0, k->pack_c + i * wp, wp);
+            jp_gather(message, k->pack_c + i * wp, wp);
+            if (k->dead[order[i]]) jp_fill(message, wp, 1); /* it may be zero, and is divided by */
         }
     }
 }

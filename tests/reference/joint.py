@@ -1,0 +1,124 @@
+"""A latent tree in plain NumPy: the specification of csrc/joint.c and csrc/tile.h.
+
+`own` is a list with, for each block, P(own cells | z_b) of one row, (n_states,).
+All in float64, one row at a time.
+"""
+
+from itertools import product
+
+import numpy as np
+
+
+def transitions(tree):
+    """P(z_b | z_parent) of each block, (n_states[parent], n_states[b]); one row for the root."""
+    return [tree_table(tree, tree.transition, b) for b in range(len(tree.parent))]
+
+
+def tree_table(tree, flat, b):
+    n_above = 1 if b == 0 else tree.n_states[tree.parent[b]]
+    start, n_states = tree.transition_at[b], tree.n_states[b]
+    return flat[start : start + n_above * n_states].reshape(n_above, n_states).astype(float)
+
+
+def emission(tree, b, level):
+    """P(level | z_b): zero outside the level's cell."""
+    width = tree.n_states[b] // tree.n_cells[b]
+    cell, start = tree.cell[tree.cell_at[b] + level], tree.emission_at[b] + level * width
+    probability = np.zeros(tree.n_states[b])
+    probability[cell * width : (cell + 1) * width] = tree.emission[start : start + width]
+    return probability
+
+
+def likelihoods(tree, codes, leaf, leaf_at):
+    """`own` of a row: soft likelihoods where leaf_at >= 0, else by level, missing or unseen."""
+    own = []
+    for b, n_states in enumerate(tree.n_states):
+        code = codes[tree.code_column[b]] if tree.code_column[b] >= 0 else -1
+        if leaf_at[b] >= 0:
+            own.append(leaf[leaf_at[b] : leaf_at[b] + n_states].astype(float))
+        elif code >= 0:
+            own.append(emission(tree, b, code))
+        else:
+            own.append(np.full(n_states, float(tree.unseen[b]) if code == -2 else 1.0))
+    return own
+
+
+def children(tree, b):
+    return np.flatnonzero(tree.parent == b)
+
+
+# ---- by enumeration: the definition ----
+
+
+def enumerated(tree, own):
+    """P(row, z) for every z: an array with one axis for each block."""
+    table = np.zeros(tuple(tree.n_states))
+    tables = transitions(tree)
+    for z in product(*(range(n) for n in tree.n_states)):
+        above = [0] + [z[tree.parent[b]] for b in range(1, len(z))]
+        table[z] = np.prod([tables[b][above[b], z[b]] * own[b][z[b]] for b in range(len(z))])
+    return table
+
+
+# ---- by messages: the same in polynomial time ----
+
+
+def up(tree, own):
+    """Messages P(cells of b and below | z_parent), each divided by its sum, and log p(row)."""
+    tables, messages = transitions(tree), [None] * len(own)
+    log_prob = 0.0
+    for b in reversed(range(len(own))):
+        beta = own[b] * np.prod([messages[c] for c in children(tree, b)], axis=0)
+        message = tables[b] @ beta
+        log_prob += np.log(message.sum()) if message.any() else -np.inf
+        messages[b] = message / message.sum() if message.any() else message
+    return messages, log_prob
+
+
+def down(tree, own, messages):
+    """For each block: P(z_b | other blocks), P(z_b | row), P(z_parent, z_b | row).
+
+    Zeros where the evidence conditioned on is impossible.
+    """
+    tables, n = transitions(tree), len(own)
+    below = [np.prod([messages[c] for c in children(tree, b)], axis=0) for b in range(n)]
+    above = [tables[0][0]] + [None] * (n - 1)
+    pair = [normalised((above[0] * own[0] * below[0])[None])] + [None] * (n - 1)
+    for b in range(1, n):
+        p = tree.parent[b]
+        siblings = [messages[c] for c in children(tree, p) if c != b]
+        rest = normalised(above[p] * own[p] * np.prod(siblings, axis=0))
+        above[b] = rest @ tables[b]
+        pair[b] = normalised(rest[:, None] * tables[b] * (own[b] * below[b]))
+    cavity = [normalised(above[b] * below[b]) for b in range(n)]
+    return cavity, [p.sum(axis=0) for p in pair], pair
+
+
+def normalised(x):
+    return x / x.sum() if x.any() else x
+
+
+# ---- EM ----
+
+
+def expect(tree, codes, leaf, leaf_at, weight):
+    """Expected (n_states[parent], n_states[b]) transitions and (n_levels, width) emissions.
+
+    A childless block whose cell is missing or unseen learns nothing from that row: whatever its
+    transitions, they sum to one.
+    """
+    n = len(tree.parent)
+    moved = [np.zeros_like(table) for table in transitions(tree)]
+    emitted = [np.zeros((tree.n_levels[b], tree.n_states[b] // tree.n_cells[b])) for b in range(n)]
+    for row, soft, w in zip(codes, leaf, weight, strict=True):
+        own = likelihoods(tree, row, soft, leaf_at)
+        _, posterior, pair = down(tree, own, up(tree, own)[0])
+        for b in range(n):
+            code = -1 if leaf_at[b] >= 0 else row[tree.code_column[b]]
+            if code >= 0:
+                width = emitted[b].shape[1]
+                begin = tree.cell[tree.cell_at[b] + code] * width
+                emitted[b][code] += w * posterior[b][begin : begin + width]
+            if code >= 0 or leaf_at[b] >= 0 or tree.message_at[b] < 0:
+                moved[b] += w * pair[b]
+    return moved, emitted
