@@ -20,6 +20,8 @@ MIN_TAIL_ROWS = 4.0  # rows beyond the extreme knots: fewer would leave their sl
 N_FOLDS = 5
 ROWS_HELD_OUT = 5_000  # enough to tell candidates apart: no further folds
 MAX_RANKS = 1 << 20  # ranks that are told apart when rows are held out
+OUTLIER_ROWS = 0.1  # held out in each tail, unseen: a Gaussian tail must earn its thinness
+OUTLIER_DISTANCE = 20.0  # beyond the extreme knot, in units of 1 / slope there
 MIN_SPACING = 1e-300  # between knots: its inverse is finite
 
 
@@ -136,13 +138,23 @@ def score(marginal: Marginal | None, values: Floats, weight: Floats) -> tuple[fl
         return -np.inf, ends
     low, high = values < marginal.x[0], values > marginal.x[-1]
     inside = ~(low | high)
-    for end, outside, sign in ((0, low, -1.0), (-1, high, 1.0)):
-        excess = np.abs(values[outside] - marginal.x[end])[:, None]
-        log_slope = np.log(marginal.slope[end])
-        stretch = np.logaddexp(0.0, log_slope + np.log(excess) - np.log(TAIL_SCALES))
-        z = marginal.z[end] + sign * TAIL_SCALES * stretch
-        ends[end] = (weight[outside, None] * (log_normal(z) + log_slope - stretch)).sum(axis=0)
+    for end, outside in ((0, low), (-1, high)):
+        excess = np.abs(values[outside] - marginal.x[end])
+        outlier = OUTLIER_DISTANCE / marginal.slope[end]
+        rows = np.append(weight[outside], OUTLIER_ROWS)[:, None]
+        log_density = tail_log_density(marginal, end, np.append(excess, outlier)[:, None])
+        ends[end] = np.sum(rows * log_density, axis=0)
     return float(np.sum(weight[inside] * marginal.log_density(values[inside]))), ends
+
+
+def tail_log_density(marginal: Marginal, end: int, excess: Floats) -> Floats:
+    """Log density beyond the first (0) or last (-1) knot, (n_rows, 1) to (n_rows, n_scales)."""
+    log_slope = np.log(marginal.slope[end])
+    stretch = np.logaddexp(0.0, log_slope + np.log(excess) - np.log(TAIL_SCALES))
+    distance = TAIL_SCALES * stretch
+    z = marginal.z[end] + (distance if end else -distance)
+    log_density: Floats = log_normal(z) + log_slope - stretch
+    return log_density
 
 
 def candidates(values: Floats, weight: Floats) -> Iterator[Marginal | None]:
