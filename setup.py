@@ -12,6 +12,7 @@ STAGES = {
     "_partition": ["partition"],
     "_density": ["density"],
     "_joint": ["joint", "joint_em"],
+    "_query": ["query"],
 }
 # Free-threaded Python has no stable ABI yet.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")

@@ -4,31 +4,14 @@
 #include <string.h>
 
 #include "check.h"
+#include "dense.h"
 #include "draw.h"
 
 enum { MAX_D = 17, MAX_STATES = 33 };
 
 static int64_t at(int64_t i, int64_t j) { return i >= j ? i * (i + 1) / 2 + j : at(j, i); }
 
-/* ---- naive linear algebra ---- */
-
-/* In place by Gauss-Jordan: a (m, m), positive definite, becomes its inverse; its log determinant. */
-static double invert(int64_t m, double *a) {
-    double log_det = 0;
-    for (int64_t p = 0; p < m; p++) {
-        const double pivot = a[p * m + p];
-        log_det += log(pivot);
-        a[p * m + p] = 1;
-        for (int64_t j = 0; j < m; j++) a[p * m + j] /= pivot;
-        for (int64_t i = 0; i < m; i++) {
-            const double factor = a[i * m + p];
-            if (i == p) continue;
-            a[i * m + p] = 0;
-            for (int64_t j = 0; j < m; j++) a[i * m + j] -= factor * a[p * m + j];
-        }
-    }
-    return log_det;
-}
+/* ---- one row, one state ---- */
 
 /* The known columns of a row in one state: inverse covariance, and the pull inverse (z - mean). */
 typedef struct {
