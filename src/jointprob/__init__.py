@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .estimators.density import JEPADensity
-    from .joint import Joint
-    from .query import Conditional
+    from .query import Conditional, Joint
     from .versions import get_include, show_versions
 
 __version__ = "0.1.0"
@@ -20,7 +19,7 @@ __all__ = ["Conditional", "JEPADensity", "Joint", "__version__", "get_include", 
 _HOME = {
     "Conditional": ".query",
     "JEPADensity": ".estimators.density",
-    "Joint": ".joint",
+    "Joint": ".query",
     "get_include": ".versions",
     "show_versions": ".versions",
 }

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from .estimators.density import JEPADensity
 
 if TYPE_CHECKING:
-    from .joint import Joint
+    from .query import Joint
 
 Columns = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]

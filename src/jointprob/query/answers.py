@@ -1,0 +1,167 @@
+"""Posterior of rows under a mixture of passes, and the distribution of any column that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from scipy.special import logsumexp
+
+from jointprob.encode import CONTINUOUS
+from jointprob.joint.tree import Floats, Points, Sizes
+from jointprob.query.intervals import cut, lattice
+from jointprob.query.numeric import Mixture, Normals
+from jointprob.query.passes import Marginals, Pass
+
+NEGLIGIBLE = 1e-9  # posterior below which a state has no part in a numeric answer
+NODES = (1, 64)  # of conditioning on no interval and on one
+MORE_NODES = 512  # and on several
+
+
+class Answers:
+    """One up-down pass of some rows under every pass.
+
+    Parameters
+    ----------
+    passes : sequence of Pass
+        A mixture: member by member, branch by branch of the evidence.
+    rows : int64 (n_rows,)
+    """
+
+    def __init__(self, passes: Sequence[Pass], rows: Sizes) -> None:
+        self.passes, self.rows = passes, rows
+        self.marginals: list[Marginals] = [p.marginals(rows) for p in passes]
+
+    @cached_property
+    def log_prob(self) -> Floats:
+        """log(weight) + log p(row) by pass, float64 (n_passes, n_rows)."""
+        return np.array(
+            [
+                m.log_prob + p.log_jacobian[self.rows] + p.log_weight
+                for p, m in zip(self.passes, self.marginals, strict=True)
+            ]
+        )
+
+    @cached_property
+    def share(self) -> Floats:
+        """P(pass | row), float64 (n_passes, n_rows)."""
+        return shares(self.log_prob, self.rows)
+
+    def predict_levels(self, column: int, within: Sizes) -> Floats:
+        """P(level | evidence) of a column of codes, the level being one that fit saw.
+
+        Returns
+        -------
+        float64 (n, n_levels)
+        """
+        parts = [self._weighted_levels(i, column, within) for i in range(len(self.passes))]
+        mass = np.sum(parts, axis=0)
+        total = mass.sum(axis=1, keepdims=True)
+        return np.asarray(mass / np.where(total > 0, total, 1))
+
+    def _weighted_levels(self, i: int, column: int, within: Sizes) -> Floats:
+        """The part of one pass: P(pass | row) P(level | row, pass)."""
+        return self.share[i, within, None] * self._levels(i, column, within)
+
+    def _levels(self, i: int, column: int, within: Sizes) -> Floats:
+        view = self.passes[i].view
+        cavity = view.block(view.block_of_code[column], self.marginals[i].cavity)[within]
+        mass = view.levels[column].predict(cavity)
+        if column not in self.passes[i].sets:
+            return mass
+        mass *= self.passes[i].sets[column]
+        total = mass.sum(axis=1, keepdims=True)  # the pass is weighed by it already
+        return np.asarray(mass / np.where(total > 0, total, 1))
+
+    def mixture(self, j: int, within: Sizes) -> Mixture:
+        """Distribution of numeric column j (a column of z) for some of the rows.
+
+        Parameters
+        ----------
+        j : int
+        within : int64 (n,)
+            Positions among the rows.
+        """
+        encoding = self.passes[0].view.encoding
+        place = encoding.companion_of[j]
+        if place is None:
+            normals = [
+                self._normals(i, j, self.rows[within], within, self.share[i, within])
+                for i in range(len(self.passes))
+            ]
+            return Mixture(len(within), normals, np.empty(0), np.empty((len(within), 0)))
+        parts = [self._weighted_levels(i, place, within) for i in range(len(self.passes))]
+        atom_weight = np.sum([part[:, 1:] for part in parts], axis=0)
+        normals = [
+            self._continuous(i, j, place, within, part[:, CONTINUOUS])
+            for i, part in enumerate(parts)
+            if (part[:, CONTINUOUS] > 0).any()
+        ]
+        return Mixture(len(within), normals, encoding.atoms[j], atom_weight)
+
+    def _continuous(self, i: int, j: int, place: int, within: Sizes, weight: Floats) -> Normals:
+        """The continuous part of a column with atoms.
+
+        Whether a value is an atom and what it is otherwise depend on one another through the tree: so
+        a further pass takes for granted that it is none.
+        """
+        assumed = self.passes[i].take(self.rows[within]).assume(place, CONTINUOUS)
+        every = np.arange(len(within))
+        return Answers([assumed], every)._normals(0, j, every, every, weight)
+
+    def _normals(self, i: int, j: int, rows: Sizes, within: Sizes, weight: Floats) -> Normals:
+        one = self.passes[i]
+        g = one.view.place_of_numeric[j].gaussian
+        block = one.view.tree.numeric_blocks[g]
+        posterior = one.view.block(block, self.marginals[i].posterior)[within]
+        return normals_of(one, g, j, rows, posterior, weight)
+
+
+def shares(log_prob: Floats, rows: Sizes) -> Floats:
+    """P(pass | row) from log(weight) + log p(row), both (n_passes, n_rows).
+
+    Raises
+    ------
+    ValueError
+        If a row's evidence has probability zero.
+    """
+    total = logsumexp(log_prob, axis=0)
+    impossible = np.flatnonzero(np.isneginf(total))
+    if len(impossible):
+        raise ValueError(
+            f"row {rows[impossible[0]]} of the evidence has probability 0; nothing follows from it"
+        )
+    return np.asarray(np.exp(log_prob - total))
+
+
+def normals_of(
+    one: Pass, g: int, j: int, rows: Sizes, posterior: Points, weight: Floats
+) -> Normals:
+    """Column j of z as weighted normals: one for each state, and node of the intervals of its block."""
+    row, state = np.nonzero(posterior > NEGLIGIBLE)
+    mass = weight[row] * posterior[row, state]
+    others = [column for column in one.cut_columns(g) if column != j]
+    low, high = one.intervals.get(j, (-np.inf, np.inf))
+    n_nodes = NODES[len(others)] if len(others) < len(NODES) else MORE_NODES
+    mean, factor = one.condition(g, rows[row], state.astype(np.int32), [*others, j])
+    drawn = cut(mean, factor, *one.ends(others), lattice(len(others), n_nodes))
+    shift, deviation = mean[:, -1, None], factor[:, -1, -1, None]
+    for k, y in enumerate(drawn.y):
+        shift = shift + factor[:, -1, k, None] * y
+    shape = (len(row), n_nodes)
+    normals = Normals(
+        one.view.encoding.marginals[j],
+        np.repeat(np.arange(len(row)), n_nodes),
+        (drawn.weight / n_nodes).ravel(),
+        np.broadcast_to(shift, shape).ravel(),
+        np.broadcast_to(deviation, shape).ravel(),
+        low,
+        high,
+    )
+    inside = normals.sum(normals.below(np.array(np.inf)), len(row))
+    scale = mass / np.where(inside > 0, inside, 1)
+    return Normals(
+        normals.marginal, np.repeat(row, n_nodes), normals.weight * np.repeat(scale, n_nodes),
+        normals.mean, normals.deviation, low, high,
+    )  # fmt: skip

@@ -1,0 +1,390 @@
+"""The joint distribution of a table: every question starts here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import logsumexp
+
+from jointprob.encode import Encoded, Encoding
+from jointprob.joint.bag import Member
+from jointprob.joint.tree import Floats
+from jointprob.query.answers import Answers
+from jointprob.query.conditional import Conditional
+from jointprob.query.evidence import Given, read_given, read_rows, read_where
+from jointprob.query.explain import surprises
+from jointprob.query.impute import fill
+from jointprob.query.marginal import select_encoding, select_member, select_schema
+from jointprob.query.passes import Pass
+from jointprob.query.sampling import draw_rows, seed_of
+from jointprob.query.view import View
+from jointprob.restore import to_container
+from jointprob.schema import Column, Schema
+from jointprob.table import MISSING, Table
+from jointprob.threads import run_blocks
+
+SAMPLE_ROWS = 4096  # drawn at once
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """The joint distribution of a table's columns: a mixture of latent trees. Immutable.
+
+    Parameters
+    ----------
+    schema : Schema
+        The columns.
+    members : tuple of Member
+        Latent trees with the encodings they were fitted in, and their log weights.
+    n_rows : float
+        Rows (sum of weights) it was fitted to: its weight in `merge`.
+
+    Notes
+    -----
+    log p(x) = logsumexp_m(log w_m + log p_m(codes, z_m) + sum log dz_m/dx), in nats. The density is with
+    respect to counting measure on levels and atoms (values that many rows share) and Lebesgue measure on
+    other numbers, in the units of the table. A missing cell is integrated out. A level that fit did not
+    see has the mass of one unseen level. Columns that were all missing in fit are carried along:
+    their cells are passed over.
+
+    Every answer is exact for the fitted model but for: means of numeric columns (quadrature),
+    two or more intervals inside one block of numeric columns (integrated to a stated error).
+    """
+
+    schema: Schema
+    members: tuple[Member, ...]
+    n_rows: float = 1.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_views"}
+
+    @cached_property
+    def _views(self) -> tuple[View, ...]:
+        return tuple(View(member) for member in self.members)
+
+    # ---- densities ----
+
+    def log_prob(self, X: Any, *, n_jobs: int | None = None) -> Floats:
+        """Log density of rows.
+
+        Parameters
+        ----------
+        X : pandas, polars or pyarrow frame, array, or dict of columns
+            Missing cells are integrated out.
+        n_jobs : int, optional
+            Number of threads; the result does not depend on it.
+
+        Returns
+        -------
+        float64 (n_rows,)
+            Nats; 0 for a row with nothing observed.
+        """
+        table = read_rows(X, self.schema)
+        return self._log_prob(Given(table), n_jobs)
+
+    def _log_prob(self, given: Given, n_jobs: int | None, abs_error: float = 1e-6) -> Floats:
+        """log p(evidence), float64 (n_rows,)."""
+        passes = self._passes(given, n_jobs, abs_error)
+        if not passes:
+            return np.full(given.n_rows, -np.inf)
+        log_prob = logsumexp([one.log_prob(n_jobs) for one in passes], axis=0)
+        if not (given.sets or given.intervals or given.atoms):
+            log_prob[_nothing_known(given.table)] = 0.0
+        return np.asarray(log_prob)
+
+    def _passes(
+        self, given: Given, n_jobs: int | None = None, abs_error: float = 1e-6
+    ) -> list[Pass]:
+        """The evidence as each member sees it, one pass for each branch."""
+        encoded: dict[int, Encoded] = {}
+        passes = []
+        for view in self._views:
+            encoding = view.encoding
+            if id(encoding) not in encoded:
+                encoded[id(encoding)] = encoding.encode(given.table, n_jobs)
+            rows = encoded[id(encoding)]
+            for sets, intervals in given.branches(encoding):
+                passes.append(
+                    Pass(view, rows.codes, rows.z, rows.log_jacobian, sets, intervals, abs_error)
+                )
+        return passes
+
+    def probability(
+        self, where: Any, *, abs_error: float = 1e-4, n_jobs: int | None = None
+    ) -> float:
+        """Probability that all conditions hold.
+
+        Parameters
+        ----------
+        where : dict
+            Column to a level, a number, a set of either, or an interval (low, high) with None for an
+            open end; both ends belong to it. A single number has a probability only where it is an
+            atom of its column (a value that many rows share), else 0.
+        abs_error : float
+            Bound on the error of the numerical integration (three standard errors) that two or more
+            intervals inside one block of numeric columns need. Everything else is exact.
+        n_jobs : int, optional
+
+        Raises
+        ------
+        ValueError
+            Unknown columns, unknown levels in a set, empty sets, reversed intervals, NaN.
+
+        Notes
+        -----
+        Rectangles: Genz (1992), doi:10.1080/10618600.1992.10477010, on a lattice instead of random points.
+        """
+        given = read_where(where, self.schema)
+        if not (abs_error > 0):
+            raise ValueError(f"abs_error={abs_error}; allowed are positive numbers")
+        return float(np.exp(min(0.0, self._log_prob(given, n_jobs, abs_error)[0])))
+
+    # ---- distributions ----
+
+    def marginal(self, columns: Sequence[str | int]) -> Joint:
+        """Joint distribution of some of the columns, in the order given; exact.
+
+        Parameters
+        ----------
+        columns : sequence of names (positions for arrays)
+
+        Returns
+        -------
+        Joint
+        """
+        names = [columns] if isinstance(columns, str | int) else list(columns)
+        schema, kept = select_schema(self.schema, names)
+        encodings: dict[int, Encoding] = {}
+        members = []
+        for member in self.members:
+            key = id(member.encoding)
+            if key not in encodings:
+                encodings[key] = select_encoding(member.encoding, kept)
+            members.append(select_member(member, encodings[key], kept))
+        return Joint(schema, tuple(members), self.n_rows)
+
+    def condition(self, given: Any, *, n_jobs: int | None = None) -> Conditional:
+        """The distribution of the other columns given evidence.
+
+        Parameters
+        ----------
+        given : dict, or table with one row of evidence per row
+            A dict holds a value, a set of levels or an interval (low, high) with None for an open
+            end for each known column; lists and arrays in it are columns of several rows. Missing
+            cells and columns left out are unknown. A level that fit did not see is legal as a
+            value: it has the mass of an unseen level.
+        n_jobs : int, optional
+            Number of threads for this and all questions to the conditional.
+
+        Returns
+        -------
+        Conditional
+
+        Raises
+        ------
+        ValueError
+            Unknown columns, unknown levels in a set, empty sets, reversed intervals, NaN ends.
+        """
+        return Conditional(self, read_given(given, self.schema), n_jobs)
+
+    def merge(self, other: Joint) -> Joint:
+        """Mixture of two joints over the same columns, weighted by the rows they were fitted to.
+
+        Raises
+        ------
+        ValueError
+            If columns, levels or atoms differ.
+        """
+        _check_same_columns(self, other)
+        total = self.n_rows + other.n_rows
+        members = [
+            replace(member, log_weight=member.log_weight + float(np.log(joint.n_rows / total)))
+            for joint in (self, other)
+            for member in joint.members
+        ]
+        return Joint(self.schema, tuple(members), total)
+
+    # ---- rows ----
+
+    def sample(self, n: int, random_state: Any = None, *, n_jobs: int | None = None) -> Any:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n : int
+        random_state : None, int, RandomState or Generator
+            Row i depends on the seed and on i alone: a longer sample starts with the shorter one.
+        n_jobs : int, optional
+
+        Returns
+        -------
+        frame, array or dict
+            As fitted, with the same dtypes and categories. No cell is missing, and no level is
+            one that fit did not see.
+        """
+        if n < 0 or n != int(n):
+            raise ValueError(f"n={n}; allowed are integers from 0")
+        nothing = Given(read_rows({}, self.schema, partial=True))
+        passes, seed = self._passes(nothing), seed_of(random_state)
+        weight = np.exp([one.log_weight for one in passes])
+
+        def draw(start: int, stop: int) -> list[Any]:
+            rows, key = np.zeros(stop - start, np.int64), np.arange(start, stop, dtype=np.uint64)
+            share = np.repeat(weight[:, None], stop - start, axis=1)
+            return draw_rows(passes, share, rows, key, seed)
+
+        blocks = run_blocks(draw, max(int(n), 1), SAMPLE_ROWS, n_jobs)
+        columns = [np.concatenate(parts)[: int(n)] for parts in zip(*blocks, strict=True)]
+        return to_container(_forget_empty(columns, self.schema), self.schema)
+
+    def impute(
+        self,
+        X: Any,
+        method: Literal["mean", "mode", "sample"] = "mean",
+        random_state: Any = None,
+        *,
+        n_jobs: int | None = None,
+    ) -> Any:
+        """Fill the missing cells of rows from the row's other cells.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+        method : {"mean", "mode", "sample"}
+            Conditional mean of each number (categories get their mode), mode of every cell, or one
+            draw of all missing cells of a row together.
+        random_state : None, int, RandomState or Generator
+            For "sample": row i depends on the seed, i and its cells alone.
+        n_jobs : int, optional
+
+        Returns
+        -------
+        frame, array or dict
+            As fitted, with the same dtypes. Observed cells are kept.
+        """
+        if method not in ("mean", "mode", "sample"):
+            raise ValueError(f"method={method!r}; allowed are 'mean', 'mode', 'sample'")
+        table = read_rows(X, self.schema)
+        passes = self._passes(Given(table), n_jobs)
+        seed = seed_of(random_state) if method == "sample" else 0
+        columns = fill(passes, table, method, seed, n_jobs)
+        return to_container(_forget_empty(columns, self.schema), self.schema)
+
+    def explain(self, X: Any, *, n_jobs: int | None = None) -> Any:
+        """Surprise of every cell: -log p(cell | all other cells of its row), in nats.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+        n_jobs : int, optional
+
+        Returns
+        -------
+        frame, array or dict of float64
+            NaN where a cell is missing. Numbers have densities, so their surprise may be negative.
+
+        Notes
+        -----
+        One up-down pass of each member answers for all cells, but for continuous cells of columns with
+        atoms: these stand in two blocks at once and take one more upward pass a column.
+        """
+        table = read_rows(X, self.schema)
+        passes = self._passes(Given(table), n_jobs)
+        slopes: dict[int, Floats] = {}
+        for one in passes:
+            if id(one.view.encoding) not in slopes:
+                slopes[id(one.view.encoding)] = _log_slopes(one.view.encoding, table)
+        by_pass = [slopes[id(one.view.encoding)] for one in passes]
+        parts = run_blocks(
+            lambda start, stop: surprises(passes, by_pass, np.arange(start, stop)),
+            table.n_rows, min(one.block_rows for one in passes), n_jobs,
+        )  # fmt: skip
+        cells = np.concatenate(parts)
+        return to_container(list(cells.T.copy()), float_schema(self.schema))
+
+    def subsets(self, X: Any, *, n_jobs: int | None = None) -> Floats:
+        """P(subset | row) at the root block of the heaviest member.
+
+        Returns
+        -------
+        float64 (n_rows, n_subsets)
+            The coarse subsets; the Gaussians where the root is a block of numbers.
+        """
+        table = read_rows(X, self.schema)
+        heaviest = int(np.argmax([member.log_weight for member in self.members]))
+        one = self._passes(Given(table), n_jobs)[heaviest]
+        parts = run_blocks(
+            lambda start, stop: _root_subsets(one, start, stop),
+            table.n_rows,
+            one.block_rows,
+            n_jobs,
+        )
+        return np.concatenate(parts)
+
+
+def float_schema(schema: Schema) -> Schema:
+    """The same columns holding float64."""
+    columns = tuple(
+        Column(c.name, "numeric", dtype=_FLOAT.get(schema.container, "float64")) for c in schema
+    )
+    return Schema(columns, schema.container)
+
+
+_FLOAT = {"polars": "Float64", "pyarrow": "double"}
+
+
+def _root_subsets(one: Pass, start: int, stop: int) -> Floats:
+    posterior = Answers([one], np.arange(start, stop)).marginals[0].posterior
+    n_states, n_cells = (int(sizes[0]) for sizes in (one.view.tree.n_states, one.view.tree.n_cells))
+    root = posterior[:, :n_states].astype(np.float64)
+    return np.asarray(root.reshape(len(root), n_cells, n_states // n_cells).sum(axis=1))
+
+
+def _log_slopes(encoding: Encoding, table: Table) -> Floats:
+    """log dz/dx of every numeric cell, float64 (n_rows, n_numeric)."""
+    slopes = [
+        marginal.forward(table.columns[column])[1]
+        for column, marginal in zip(encoding.numeric, encoding.marginals, strict=True)
+    ]
+    return np.array(slopes).T.reshape(table.n_rows, len(slopes))
+
+
+def _nothing_known(table: Table) -> np.ndarray:
+    """Rows in which every cell is missing."""
+    return np.logical_and.reduce(
+        [
+            cells == MISSING if column.is_categorical else np.isnan(cells)
+            for column, cells in zip(table.schema, table.columns, strict=True)
+        ]
+    )
+
+
+def _forget_empty(columns: list[Any], schema: Schema) -> list[Any]:
+    """Columns that were all missing in fit come back all missing."""
+    return [
+        cells if not column.empty
+        else np.full(len(cells), np.int32(MISSING) if column.is_categorical else np.nan)
+        for column, cells in zip(schema, columns, strict=True)
+    ]  # fmt: skip
+
+
+def _check_same_columns(one: Joint, other: Joint) -> None:
+    for mine, its in zip(one.schema, other.schema, strict=False):
+        if (mine.name, mine.kind, mine.levels) != (its.name, its.kind, its.levels):
+            raise ValueError(
+                f"column {mine.name!r} differs: {mine.kind} with levels {mine.levels[:5]} here, "
+                f"{its.name!r}, {its.kind} with levels {its.levels[:5]} there"
+            )
+    if len(one.schema) != len(other.schema):
+        raise ValueError(f"{len(one.schema)} columns here, {len(other.schema)} there")
+    here, there = one.members[0].encoding, other.members[0].encoding
+    for column, mine_, its_ in zip(here.numeric, here.atoms, there.atoms, strict=True):
+        if not np.array_equal(mine_, its_):
+            raise ValueError(
+                f"column {one.schema.columns[column].name!r}: atoms {mine_.tolist()} here, "
+                f"{its_.tolist()} there; densities of different atoms cannot be mixed"
+            )

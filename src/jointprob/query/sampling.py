@@ -1,0 +1,140 @@
+"""Draw rows: a pass, its latent states, then levels and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from sklearn.utils import check_random_state
+
+from jointprob import _query
+from jointprob.encode import CONTINUOUS, MISSING
+from jointprob.joint.tree import Codes, Floats, Sizes
+from jointprob.query.intervals import GOLDEN, Nodes, cut
+from jointprob.query.passes import Pass, pattern_keys
+
+N_PROPOSALS = 256  # for several intervals in one block of numeric columns
+PASS, PROPOSAL, CELLS = (
+    0,
+    1,
+    2,
+)  # draws of a row: which pass, which proposal, then a draw for each cell
+
+Keys = NDArray[np.uint64]
+
+
+def seed_of(random_state: object) -> int:
+    """A 64-bit seed; an int is its own."""
+    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
+        if random_state < 0:
+            raise ValueError(
+                f"random_state={random_state}; allowed are None, integers from 0, and generators"
+            )
+        return int(random_state) % (1 << 64)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(1 << 63))
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return int(check_random_state(random_state).randint(1 << 31))
+
+
+def draw_rows(
+    passes: Sequence[Pass], share: Floats, rows: Sizes, key: Keys, seed: int
+) -> list[NDArray[np.int32] | Floats]:
+    """Complete rows, column by column of the table.
+
+    Parameters
+    ----------
+    passes : sequence of Pass
+    share : float64 (n_passes, n_rows)
+        P(pass | row).
+    rows : int64 (n_rows,)
+        Rows of the passes; one may stand there many times.
+    key : uint64 (n_rows,)
+        A row's draw depends on the seed and its key alone.
+    """
+    encoding = passes[0].view.encoding
+    uniform = np.empty((len(rows), CELLS + len(encoding.n_levels) + len(encoding.numeric)))
+    _query.uniform(seed, key, uniform)
+    below = np.cumsum(share, axis=0)
+    chosen = (below[:-1] <= uniform[:, PASS] * below[-1]).sum(axis=0)
+    columns: list[NDArray[np.int32] | Floats] = []
+    for i, one in enumerate(passes):
+        own = np.flatnonzero(chosen == i)
+        if not len(own):
+            continue
+        codes, z = _draw_pass(one, rows[own], key[own], uniform[own], seed)
+        decoded = one.view.encoding.decode(codes, z)
+        columns = columns or [np.empty(len(rows), part.dtype) for part in decoded]
+        for column, part in zip(columns, decoded, strict=True):
+            column[own] = part
+    return columns
+
+
+def _draw_pass(
+    one: Pass, rows: Sizes, key: Keys, uniform: Floats, seed: int
+) -> tuple[Codes, Floats]:
+    states = one.sample_states(rows, seed, key)
+    codes = one.codes[rows]
+    for column, block in one.view.block_of_code.items():
+        missing = np.flatnonzero(codes[:, column] == MISSING)
+        u, state = uniform[missing, CELLS + column], states[missing, block]
+        codes[missing, column] = one.view.levels[column].draw(state, u, one.sets.get(column))
+    z = one.z[rows].astype(np.float64)
+    _forget_atoms(one, codes, z)
+    first_numeric = CELLS + codes.shape[1]
+    for g, block in enumerate(one.view.tree.numeric_blocks):
+        state = np.ascontiguousarray(states[:, block])
+        _draw_inside(one, g, rows, state, uniform, first_numeric, z)
+        _draw_rest(one, g, state, uniform[:, first_numeric:], z)
+    return codes, z
+
+
+def _forget_atoms(one: Pass, codes: Codes, z: Floats) -> None:
+    """An atom says nothing of the continuous part: z of atoms is missing in evidence as in fit."""
+    for j, place in enumerate(one.view.encoding.companion_of):
+        if place is not None:
+            z[codes[:, place] > CONTINUOUS, j] = np.nan
+
+
+def _draw_inside(
+    one: Pass, g: int, rows: Sizes, state: Codes, uniform: Floats, first: int, z: Floats
+) -> None:
+    """Draw the columns of a block that are known to lie in intervals.
+
+    One interval: exactly. Several: one of 256 proposals, in proportion to its weight.
+    """
+    columns = one.cut_columns(g)
+    if not columns:
+        return
+    mean, factor = one.condition(g, rows, state, columns)
+    low, high = one.ends(columns)
+    u = uniform[:, [first + j for j in columns]]
+    for i in range(len(rows)):
+        nodes = _proposals(u[i])
+        drawn = cut(mean[i : i + 1], factor[i : i + 1], low, high, nodes)
+        below = np.cumsum(drawn.weight[0])
+        pick = min(int(np.searchsorted(below, uniform[i, PROPOSAL] * below[-1])), len(below) - 1)
+        y = np.array([column[0, pick] for column in drawn.y])
+        z[i, columns] = mean[i] + factor[i] @ y
+
+
+def _proposals(u: Floats) -> Nodes:
+    if len(u) == 1:
+        return Nodes(u[:, None], np.ones(1))
+    steps = np.outer(np.sqrt(np.arange(2, len(u) + 2)), np.arange(N_PROPOSALS)) * GOLDEN
+    return Nodes(np.mod(u[:, None] + steps, 1.0), np.ones(N_PROPOSALS))
+
+
+def _draw_rest(one: Pass, g: int, state: Codes, uniform: Floats, z: Floats) -> None:
+    """Draw the cells of a block that are still missing, given the others."""
+    columns = one.view.tree.gaussians[g].columns
+    kernel = one.view.states[g]
+    known = np.ascontiguousarray(z[:, columns])
+    normal = np.ascontiguousarray(ndtri(uniform[:, columns]))
+    order = np.lexsort((state, pattern_keys(known))).astype(np.int64)
+    out = np.empty_like(known)
+    kernel.draw(known, state, order, normal, np.empty(kernel.work_size()), out)
+    z[:, columns] = out

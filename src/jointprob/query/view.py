@@ -1,0 +1,143 @@
+"""A member of the bag as queries read it: where each column stands, and what its states emit."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob import _query
+from jointprob.encode import Encoding
+from jointprob.joint.bag import Member
+from jointprob.joint.tree import Codes, Floats, LatentTree, Points, Sizes
+
+Mask = NDArray[np.bool_]
+
+
+class Place(NamedTuple):
+    """Where a column of z stands: the number of its Gaussian block, and its position there."""
+
+    gaussian: int
+    position: int
+
+
+class Levels(NamedTuple):
+    """What a categorical block emits: P(level | state), zero outside the level's own cell."""
+
+    first: Sizes  # (n_levels,) first state of the level's cell
+    emission: Floats  # (n_levels, width) P(level | first state + k)
+    unseen: float  # P(a level never seen in fit | any state)
+    n_states: int
+
+    def by_state(self, codes: Codes) -> Floats:
+        """P(code | z), float64 (n_rows, n_states); ones where the code is missing."""
+        out = np.where(codes == -1, 1.0, self.unseen)[:, None] * np.ones(self.n_states)
+        known = np.flatnonzero(codes >= 0)
+        out[known] = 0
+        states = self.first[codes[known], None] + np.arange(self.emission.shape[1])
+        out[known[:, None], states] = self.emission[codes[known]]
+        return out
+
+    def of_set(self, allowed: Mask) -> Floats:
+        """P(set | z), float64 (n_states,)."""
+        out = np.zeros(self.n_states)
+        states = self.first[allowed, None] + np.arange(self.emission.shape[1])
+        np.add.at(out, states, self.emission[allowed])
+        return out
+
+    def predict(self, states: NDArray[np.floating]) -> Floats:
+        """Mass of each level, float64 (n_rows, n_levels), from that of each state."""
+        out = np.empty((len(states), len(self.first)))
+        width = self.emission.shape[1]
+        for begin in np.unique(self.first):
+            levels = np.flatnonzero(self.first == begin)
+            own = states[:, begin : begin + width].astype(np.float64)
+            out[:, levels] = np.einsum("nk,vk->nv", own, self.emission[levels])
+        return out
+
+    def draw(self, states: Codes, uniform: Floats, allowed: Mask | None) -> Codes:
+        """A known level for each state drawn, int32 (n_rows,); an unseen one is never drawn."""
+        order = np.argsort(self.first, kind="stable")
+        emission = self.emission if allowed is None else self.emission * allowed[:, None]
+        flat, levels = [], []
+        for begin in np.unique(self.first):
+            own = order[self.first[order] == begin]
+            mass = np.cumsum(emission[own], axis=0).T
+            share = mass / np.where(mass[:, -1:] > 0, mass[:, -1:], 1)
+            share[:, -1] = 1
+            flat.append((share + begin + np.arange(len(share))[:, None]).ravel())
+            levels.append(np.tile(own, len(share)))
+        place = np.searchsorted(np.concatenate(flat), states + uniform)
+        return np.concatenate(levels)[place].astype(np.int32)
+
+
+class View:
+    """A member's tables in the forms that queries read.
+
+    Parameters
+    ----------
+    member : Member
+    """
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+
+    @property
+    def tree(self) -> LatentTree:
+        return self.member.tree
+
+    @property
+    def encoding(self) -> Encoding:
+        return self.member.encoding
+
+    @cached_property
+    def state_at(self) -> Sizes:
+        """Where each block's states start in a row of all states."""
+        return np.concatenate([[0], np.cumsum(self.tree.n_states)[:-1]]).astype(np.int64)
+
+    @cached_property
+    def n_total(self) -> int:
+        """States of all blocks together."""
+        return int(self.tree.n_states.sum())
+
+    @cached_property
+    def block_of_code(self) -> dict[int, int]:
+        """Block of each column of codes."""
+        return {int(c): b for b, c in enumerate(self.tree.code_column) if c >= 0}
+
+    @cached_property
+    def place_of_numeric(self) -> dict[int, Place]:
+        """Place of each column of z."""
+        return {
+            int(column): Place(g, position)
+            for g, gaussians in enumerate(self.tree.gaussians)
+            for position, column in enumerate(gaussians.columns)
+        }
+
+    @cached_property
+    def levels(self) -> dict[int, Levels]:
+        """What the block of each column of codes emits."""
+        return {column: self._levels(b) for column, b in self.block_of_code.items()}
+
+    def _levels(self, b: int) -> Levels:
+        tree, n = self.tree, int(self.tree.n_levels[b])
+        width = int(tree.n_states[b] // tree.n_cells[b])
+        cell = tree.cell[tree.cell_at[b] : tree.cell_at[b] + n].astype(np.int64)
+        emission = tree.emission[tree.emission_at[b] : tree.emission_at[b] + n * width]
+        return Levels(
+            cell * width,
+            emission.reshape(n, width).astype(np.float64),
+            float(tree.unseen[b]),
+            int(tree.n_states[b]),
+        )
+
+    @cached_property
+    def states(self) -> tuple[_query.States, ...]:
+        """The Gaussians of each numeric block."""
+        return tuple(_query.States(g.means.copy(), g.covariances) for g in self.tree.gaussians)
+
+    def block(self, b: int, states: Points) -> Points:
+        """Block b's part of rows of all states."""
+        return states[:, self.state_at[b] : self.state_at[b] + self.tree.n_states[b]]
