@@ -39,7 +39,7 @@ static int64_t lay_out(jp_tile *k, char *base)
     k->below = take(base, &used, k->pass == JP_PASS_FULL ? states * JP_TILE * (int64_t)sizeof(float) : 0);
     k->pack_a = take(base, &used, pack * (int64_t)sizeof(float));
     k->pack_b = take(base, &used, pack * (int64_t)sizeof(float));
-    k->pack_c = take(base, &used, pack * (int64_t)sizeof(float));
+    k->spare = take(base, &used, widest(t) * (int64_t)sizeof(float));
     return used;
 }
 
@@ -78,14 +78,23 @@ int jp_tree_log_prob(const jp_tree *tree, const jp_evidence *evidence, int64_t s
 
 /* ---- down, for EM ------------------------------------------------------------------------ */
 
-/* pack_b = P(z_parent | row) / message_b: all that is known at the parent but for block b. */
-JP_INLINE void without_child(jp_tile *k, int64_t b, const int16_t *order, int64_t n, int64_t p0, int64_t wp)
+/* pack_a[i] = P(z_parent | row) / message_b: all that is known at the parent but for block b; what that says
+   of block b's m states from b0 on goes to pack_b[i]. */
+JP_INLINE void look_down(jp_tile *k, int64_t b, const int16_t *order, int64_t n, int64_t p0, int64_t wp,
+                         int64_t b0, int64_t m)
 {
-    for (int64_t i = 0; i < n; i++)
-        jp_divide(k->pack_b + i * wp, jp_beta(k, k->tree->parent[b], order[i]) + p0,
-                  jp_message(k, b, order[i]) + p0, wp);
+    const jp_tree *t = k->tree;
+    int64_t p = t->parent[b], hb = t->n_states[b];
+    for (int64_t i = 0; i < n; i++) {
+        float *above = k->pack_a + i * wp;
+        jp_divide(above, jp_beta(k, p, order[i]) + p0, jp_message(k, b, order[i]) + p0, wp);
+        k->in[i] = above;
+        k->out[i] = k->pack_b + i * m;
+    }
+    jp_multiply(k, n, m, wp, t->transition + t->transition_at[b] + p0 * hb + b0, hb);
 }
 
+/* Blocks with one level in each cell have nothing to learn here. */
 JP_INLINE void count_levels(jp_tile *k, int64_t b, int64_t i, const float *posterior, jp_counts *counts)
 {
     const jp_tree *t = k->tree;
@@ -108,14 +117,14 @@ JP_INLINE void expect_edge(jp_tile *k, int64_t b, jp_counts *counts)
         const int16_t *order = k->order + groups[g].begin;
         jp_range(t, p, groups[g].parent_cell, &p0, &wp);
         jp_range(t, b, groups[g].own_cell, &b0, &wb);
-        int64_t table = t->transition_at[b] + p0 * hb + b0;
-        without_child(k, b, order, n, p0, wp);
-        for (int64_t i = 0; i < n; i++) jp_gather(k->pack_a + i * wb, jp_beta(k, b, order[i]) + b0, wb);
-        jp_matmul(wp, wb, n, k->pack_b, 1, wp, k->pack_a, wb, counts->transition + table, hb, 1);
-        jp_matmul(n, wb, wp, k->pack_b, wp, 1, t->transition + table, hb, k->pack_c, wb, 0);
+        look_down(k, b, order, n, p0, wp, b0, wb);
+        for (int64_t i = 0; i < n; i++) k->in[i] = jp_beta(k, b, order[i]) + b0;
+        jp_add_outer(wp, wb, n, k->pack_a, k->in, counts->transition + t->transition_at[b] + p0 * hb + b0, hb);
         for (int64_t i = 0; i < n; i++) {
             float *beta = jp_beta(k, b, order[i]) + b0;
-            for (int64_t j = 0; j < wb; j++) beta[j] *= k->pack_c[i * wb + j];
+            const float *above = k->pack_b + i * wb;
+#pragma omp simd
+            for (int64_t j = 0; j < wb; j++) beta[j] *= above[j];
             count_levels(k, b, order[i], beta, counts);
         }
     }
@@ -131,10 +140,10 @@ JP_INLINE void expect_lookup(jp_tile *k, int64_t b, jp_counts *counts)
         if (level < 0) continue;
         jp_range(t, p, k->cell[p * JP_TILE + i], &p0, &wp);
         int64_t table = t->message_at[b] + level * hp + p0;
-        jp_divide(k->pack_b, jp_beta(k, p, i) + p0, t->message + table, wp);
+        jp_divide(k->pack_a, jp_beta(k, p, i) + p0, t->message + table, wp);
         float *to = counts->message + table;
 #pragma omp simd
-        for (int64_t j = 0; j < wp; j++) to[j] += k->pack_b[j];
+        for (int64_t j = 0; j < wp; j++) to[j] += k->pack_a[j];
     }
 }
 
@@ -157,7 +166,7 @@ JP_INLINE void hand_back_leaves(jp_tile *k, float *leaf_posterior)
     for (int64_t b = 0; b < k->tree->n_blocks; b++) {
         if (!jp_has_leaf(k, b)) continue;
         for (int64_t i = 0; i < k->n; i++)
-            jp_gather(leaf_posterior + (k->first + i) * e->n_leaf + e->leaf_at[b], jp_beta(k, b, i),
+            jp_copy(leaf_posterior + (k->first + i) * e->n_leaf + e->leaf_at[b], jp_beta(k, b, i),
                       k->tree->n_states[b]);
     }
 }
@@ -209,18 +218,16 @@ JP_INLINE void marginal_edge(jp_tile *k, int64_t b, const int64_t *state_at, int
         int64_t p0, wp, n = groups[g].end - groups[g].begin;
         const int16_t *order = k->order + groups[g].begin;
         jp_range(t, p, groups[g].parent_cell, &p0, &wp);
-        without_child(k, b, order, n, p0, wp);
-        jp_matmul(n, hb, wp, k->pack_b, wp, 1, t->transition + t->transition_at[b] + p0 * hb, hb, k->pack_c,
-                  hb, 0);
+        look_down(k, b, order, n, p0, wp, 0, hb);
         for (int64_t i = 0; i < n; i++) {
             int64_t b0, wb, row = k->first + order[i];
-            float *beta = jp_beta(k, b, order[i]), *above = k->pack_c + i * hb;
+            float *beta = jp_beta(k, b, order[i]), *above = k->pack_b + i * hb;
             float *cav = cavity + row * n_total + state_at[b], *post = posterior + row * n_total + state_at[b];
             jp_range(t, b, k->cell[b * JP_TILE + order[i]], &b0, &wb);
             memset(post, 0, (size_t)hb * sizeof(float));
             for (int64_t j = b0; j < b0 + wb; j++) post[j] = beta[j] *= above[j];
             normalise(post, hb);
-            jp_gather(cav, above, hb);
+            jp_copy(cav, above, hb);
             finish_cavity(k, b, order[i], cav);
         }
     }
@@ -234,8 +241,8 @@ JP_INLINE void marginal_root(jp_tile *k, const int64_t *state_at, int64_t n_tota
         int64_t begin, width, at = (k->first + i) * n_total + state_at[0];
         jp_range(t, 0, k->cell[i], &begin, &width);
         memset(posterior + at, 0, (size_t)t->n_states[0] * sizeof(float));
-        jp_gather(posterior + at + begin, jp_beta(k, 0, i) + begin, width);
-        jp_gather(cavity + at, t->transition + t->transition_at[0], t->n_states[0]);
+        jp_copy(posterior + at + begin, jp_beta(k, 0, i) + begin, width);
+        jp_copy(cavity + at, t->transition + t->transition_at[0], t->n_states[0]);
         finish_cavity(k, 0, i, cavity + at);
     }
 }

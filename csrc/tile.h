@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#define JP_MAX_CELLS 16
+#define JP_MAX_CELLS 64
 
 typedef enum {
     JP_PASS_UP,   /* childless categorical blocks answer from their message table */
@@ -28,7 +28,10 @@ typedef struct {
     float *beta;            /* P(own cells and below | z), block by block (JP_TILE, n_states) */
     float *message;         /* P(own cells and below | z_parent) (JP_TILE, n_states[parent]) */
     float *below;           /* P(cells of the children and below | z), JP_PASS_FULL only */
-    float *pack_a, *pack_b, *pack_c; /* (JP_TILE, widest) gathered operands of one product */
+    float *pack_a, *pack_b;          /* (JP_TILE, widest) operands of one product */
+    float *spare;                    /* (widest) result of a product's padding rows */
+    const float *in[JP_TILE + JP_MATMUL_ROWS]; /* rows of one product */
+    float *out[JP_TILE + JP_MATMUL_ROWS];
     int32_t exponent[JP_TILE];       /* log2 of what rescaling took out of a row */
     double extra[JP_TILE];           /* log mass of unseen levels */
     uint8_t dead[JP_TILE];           /* a row of probability zero */
@@ -73,25 +76,6 @@ JP_INLINE float *jp_message(const jp_tile *k, int64_t b, int64_t i)
     return k->message + JP_TILE * k->message_at[b] + i * k->tree->n_states[k->tree->parent[b]];
 }
 
-/* Divides by a power of two so that the largest entry is in [1, 2): exact, and no logarithm needed. */
-JP_INLINE int jp_rescale(float *x, int64_t n, int32_t *exponent)
-{
-    float largest = 0;
-    union { float f; int32_t i; } bits;
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < n; j++) largest = x[j] > largest ? x[j] : largest;
-    if (!(largest >= 0x1p-120f)) return 0;
-    bits.f = largest;
-    int32_t e = (bits.i >> 23) - 127;
-    if (e == 0) return 1;
-    bits.i = (127 - e) << 23;
-    float scale = bits.f;
-#pragma omp simd
-    for (int64_t j = 0; j < n; j++) x[j] *= scale;
-    *exponent += e;
-    return 1;
-}
-
 JP_INLINE void jp_fill(float *x, int64_t n, float value)
 {
     for (int64_t j = 0; j < n; j++) x[j] = value;
@@ -104,12 +88,30 @@ JP_INLINE void jp_bury(jp_tile *k, int64_t i, float *x, int64_t n)
     jp_fill(x, n, 1);
 }
 
-/* x *= m, rescaled. */
+/* Divides by a power of two so that the largest entry is in [1, 2): exact, and no logarithm needed. */
+JP_INLINE void jp_rescale(float *x, int64_t n, float largest, int32_t *exponent)
+{
+    union { float f; int32_t i; } bits = {.f = largest};
+    int32_t e = (bits.i >> 23) - 127;
+    bits.i = (127 - e) << 23;
+    float scale = bits.f;
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) x[j] *= scale;
+    *exponent += e;
+}
+
+/* x *= m, rescaled once its largest entry has left 2^-16 .. 2^16. */
 JP_INLINE void jp_absorb(jp_tile *k, int64_t i, float *restrict x, const float *restrict m, int64_t n)
 {
-#pragma omp simd
-    for (int64_t j = 0; j < n; j++) x[j] *= m[j];
-    if (!jp_rescale(x, n, k->exponent + i)) jp_bury(k, i, x, n);
+    float largest = 0;
+#pragma omp simd reduction(max : largest)
+    for (int64_t j = 0; j < n; j++) {
+        x[j] *= m[j];
+        largest = x[j] > largest ? x[j] : largest;
+    }
+    if (largest >= 0x1p-16f && largest <= 0x1p16f) return;
+    if (largest >= 0x1p-120f) jp_rescale(x, n, largest, k->exponent + i);
+    else jp_bury(k, i, x, n);
 }
 
 /* Groups the tile's rows by (parent's cell, own cell): rows of a group share one block of the table. */
@@ -135,10 +137,31 @@ JP_INLINE int64_t jp_groups(jp_tile *k, int64_t b, int all_parents, int all_own,
     return n_groups;
 }
 
-JP_INLINE void jp_gather(float *restrict to, const float *restrict from, int64_t width)
+JP_INLINE void jp_copy(float *restrict to, const float *restrict from, int64_t width)
 {
 #pragma omp simd
     for (int64_t j = 0; j < width; j++) to[j] = from[j];
+}
+
+/* Levels and cells of all blocks, sixteen rows at a time: their codes fit in L1 together. */
+JP_INLINE void jp_read_levels(jp_tile *k)
+{
+    const jp_tree *t = k->tree;
+    const jp_evidence *e = k->evidence;
+    for (int64_t first = 0; first < k->n; first += 16) {
+        int64_t stop = first + 16 < k->n ? first + 16 : k->n;
+        for (int64_t b = 0; b < t->n_blocks; b++) {
+            int64_t column = jp_has_leaf(k, b) ? -1 : e->code_column[b];
+            const int32_t *cell = t->cell + t->cell_at[b];
+            for (int64_t i = first; i < stop; i++) {
+                int64_t row = k->first + i;
+                int32_t code = column < 0 ? -1 : e->codes[(e->rows ? e->rows[row] : row) * e->n_codes + column];
+                if (code == -2) k->extra[i] += log((double)t->unseen[b]);
+                k->level[b * JP_TILE + i] = code < 0 ? -1 : code;
+                k->cell[b * JP_TILE + i] = (uint8_t)(code < 0 ? t->n_cells[b] : cell[code]);
+            }
+        }
+    }
 }
 
 /* What each row says of block b's states on its own. */
@@ -146,28 +169,28 @@ JP_INLINE void jp_observe(jp_tile *k, int64_t b)
 {
     const jp_tree *t = k->tree;
     const jp_evidence *e = k->evidence;
-    int64_t w = jp_width(t, b), column = e->code_column[b];
+    int64_t w = jp_width(t, b), h = t->n_states[b];
+    if (k->pass == JP_PASS_FULL)
+        for (int64_t i = 0; i < k->n; i++) jp_fill(jp_below(k, b, i), h, 1);
+    if (jp_is_lookup(k, b)) return;
     for (int64_t i = 0; i < k->n; i++) {
-        int64_t row = k->first + i, begin, width;
-        int32_t code = -1;
-        if (!jp_has_leaf(k, b) && column >= 0)
-            code = e->codes[(e->rows ? e->rows[row] : row) * e->n_codes + column];
-        if (code == -2) k->extra[i] += log((double)t->unseen[b]);
-        k->level[b * JP_TILE + i] = code < 0 ? -1 : code;
-        int64_t cell = code < 0 ? t->n_cells[b] : t->cell[t->cell_at[b] + code];
-        k->cell[b * JP_TILE + i] = (uint8_t)cell;
-        if (jp_is_lookup(k, b)) continue;
-        jp_range(t, b, cell, &begin, &width);
-        float *beta = jp_beta(k, b, i) + begin;
+        int32_t level = k->level[b * JP_TILE + i];
+        float *beta = jp_beta(k, b, i);
         if (jp_has_leaf(k, b))
-            jp_gather(beta, e->leaf + row * e->n_leaf + e->leaf_at[b], width);
-        else if (code >= 0)
-            jp_gather(beta, t->emission + t->emission_at[b] + code * w, w);
+            jp_copy(beta, e->leaf + (k->first + i) * e->n_leaf + e->leaf_at[b], h);
+        else if (level >= 0)
+            jp_copy(beta + k->cell[b * JP_TILE + i] * w, t->emission + t->emission_at[b] + level * w, w);
         else
-            for (int64_t j = 0; j < width; j++) beta[j] = 1;
-        if (k->pass == JP_PASS_FULL)
-            for (int64_t j = 0; j < t->n_states[b]; j++) jp_below(k, b, i)[j] = 1;
+            jp_fill(beta, h, 1);
     }
+}
+
+/* One product for the n rows set in k->in and k->out, whose padding is set here. */
+JP_INLINE void jp_multiply(jp_tile *k, int64_t n, int64_t m, int64_t depth, const float *table, int64_t ld)
+{
+    int64_t padded = (n + JP_MATMUL_ROWS - 1) / JP_MATMUL_ROWS * JP_MATMUL_ROWS;
+    for (int64_t i = n; i < padded; i++) k->in[i] = k->in[0], k->out[i] = k->spare;
+    jp_rows_times(padded, m, depth, k->in, table, ld, k->out);
 }
 
 /* A childless block's message, read from its table by level. */
@@ -197,15 +220,15 @@ JP_INLINE void jp_edge_up(jp_tile *k, int64_t b)
         const int16_t *order = k->order + groups[g].begin;
         jp_range(t, p, groups[g].parent_cell, &p0, &wp);
         jp_range(t, b, groups[g].own_cell, &b0, &wb);
-        for (int64_t i = 0; i < n; i++) jp_gather(k->pack_a + i * wb, jp_beta(k, b, order[i]) + b0, wb);
-        jp_matmul(n, wp, wb, k->pack_a, wb, 1, t->transposed + t->transition_at[b] + b0 * hp + p0, hp,
-                  k->pack_c, wp, 0);
+        for (int64_t i = 0; i < n; i++) {
+            k->in[i] = jp_beta(k, b, order[i]) + b0;
+            k->out[i] = jp_message(k, b, order[i]) + p0;
+        }
+        jp_multiply(k, n, wp, wb, t->transposed + t->transition_at[b] + b0 * hp + p0, hp);
         for (int64_t i = 0; i < n; i++) {
             float *heard = full ? jp_below(k, p, order[i]) : jp_beta(k, p, order[i]);
-            float *message = jp_message(k, b, order[i]) + p0;
-            jp_absorb(k, order[i], heard + p0, k->pack_c + i * wp, wp);
-            jp_gather(message, k->pack_c + i * wp, wp);
-            if (k->dead[order[i]]) jp_fill(message, wp, 1); /* it may be zero, and is divided by */
+            jp_absorb(k, order[i], heard + p0, k->out[i], wp);
+            if (k->dead[order[i]]) jp_fill(k->out[i], wp, 1); /* it may be zero, and is divided by */
         }
     }
 }
@@ -227,6 +250,7 @@ JP_INLINE void jp_tile_up(jp_tile *k, double *log_prob)
     memset(k->exponent, 0, sizeof(k->exponent));
     memset(k->extra, 0, sizeof(k->extra));
     memset(k->dead, 0, sizeof(k->dead));
+    jp_read_levels(k);
     for (int64_t b = 0; b < t->n_blocks; b++) jp_observe(k, b);
     for (int64_t b = t->n_blocks - 1; b > 0; b--) {
         if (k->pass == JP_PASS_FULL) jp_join_below(k, b);
