@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from scipy.special import logsumexp
 
 from jointprob.encode import CONTINUOUS
 from jointprob.joint.tree import Floats, Points, Sizes
 from jointprob.query.intervals import cut, lattice
 from jointprob.query.numeric import Mixture, Normals
-from jointprob.query.passes import Marginals, Pass
+from jointprob.query.passes import Marginals, Pass, log_sum_exp
 
 NEGLIGIBLE = 1e-9  # posterior below which a state has no part in a numeric answer
 NODES = (1, 64)  # of conditioning on no interval and on one
@@ -103,8 +102,8 @@ class Answers:
     def _continuous(self, i: int, j: int, place: int, within: Sizes, weight: Floats) -> Normals:
         """The continuous part of a column with atoms.
 
-        Whether a value is an atom and what it is otherwise depend on one another through the tree: so
-        a further pass takes for granted that it is none.
+        Whether a value is an atom and what it is otherwise depend on one another through the
+        tree: so a further pass takes for granted that it is none.
         """
         assumed = self.passes[i].take(self.rows[within]).assume(place, CONTINUOUS)
         every = np.arange(len(within))
@@ -126,7 +125,7 @@ def shares(log_prob: Floats, rows: Sizes) -> Floats:
     ValueError
         If a row's evidence has probability zero.
     """
-    total = logsumexp(log_prob, axis=0)
+    total = log_sum_exp(log_prob)
     impossible = np.flatnonzero(np.isneginf(total))
     if len(impossible):
         raise ValueError(
@@ -138,7 +137,7 @@ def shares(log_prob: Floats, rows: Sizes) -> Floats:
 def normals_of(
     one: Pass, g: int, j: int, rows: Sizes, posterior: Points, weight: Floats
 ) -> Normals:
-    """Column j of z as weighted normals: one for each state, and node of the intervals of its block."""
+    """Column j of z as weighted normals: one for each state and each node of other intervals."""
     row, state = np.nonzero(posterior > NEGLIGIBLE)
     mass = weight[row] * posterior[row, state]
     others = [column for column in one.cut_columns(g) if column != j]

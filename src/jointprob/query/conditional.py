@@ -17,7 +17,7 @@ from jointprob.query.numeric import Mixture
 from jointprob.query.passes import Pass
 from jointprob.query.sampling import draw_rows, seed_of
 from jointprob.restore import to_container
-from jointprob.schema import Schema
+from jointprob.schema import Column, Schema
 from jointprob.table import MISSING, UNSEEN, Table
 from jointprob.threads import run_blocks
 
@@ -75,9 +75,9 @@ class Conditional:
         Parameters
         ----------
         X : frame, array or dict
-            As many rows as there are rows of evidence, or any number for one row of evidence (or one
-            row for many). Columns may be left out; cells of columns known by value are passed over. A
-            cell outside its column's known set or interval has density 0.
+            As many rows as there are rows of evidence, or any number for one row of evidence (or
+            one row for many). Columns may be left out; cells of columns known by value are passed
+            over. A cell outside its column's known set or interval has density 0.
 
         Returns
         -------
@@ -107,6 +107,8 @@ class Conditional:
             has zeros.
         """
         position = self._categorical(column)
+        if self.schema.columns[position].empty:
+            return np.empty((self.n_rows, 0))
         code = self.joint.members[0].encoding.categorical.index(position)
         proba = self._ask(lambda answers, rows: answers.predict_levels(code, rows))
         known = self.given.table.columns[position]
@@ -124,10 +126,12 @@ class Conditional:
         Returns
         -------
         float64 (n_evidence,)
-            For all columns: a dict of them by name.
+            For all columns: the same kind of frame as was fitted.
         """
         if column is None:
-            return {c.name: self.mean(c.name) for c in self.schema if not c.is_categorical}
+            names = [c.name for c in self.schema if not c.is_categorical and not c.empty]
+            means = [self.mean(name) for name in names]
+            return to_container(means, float_schema(self.schema.select(tuple(names))))
         return self._numeric(column, Mixture.mean)
 
     def mode(self, column: str | int) -> NDArray[Any]:
@@ -143,9 +147,14 @@ class Conditional:
         if not self.schema.columns[position].is_categorical:
             return self._numeric(column, Mixture.mode)
         levels = self.schema.columns[position].levels
+        if not levels:
+            return np.full(self.n_rows, None)
         best = np.asarray(levels)[self.predict_proba(column).argmax(axis=1)]
         unseen = self.given.table.columns[position] == UNSEEN
-        return np.where(unseen, None, best.astype(object)) if unseen.any() else best
+        if unseen.any():
+            best = best.astype(object)
+            best[unseen] = None
+        return np.asarray(best)
 
     def quantile(self, column: str | int, q: ArrayLike) -> Floats:
         """Smallest number x with P(column <= x | evidence) >= q.
@@ -257,6 +266,8 @@ class Conditional:
         position = self.schema.position(column)
         if self.schema.columns[position].is_categorical:
             raise ValueError(f"column {column!r} is categorical; allowed are numeric columns")
+        if self.schema.columns[position].empty:
+            raise ValueError(f"column {column!r} was all missing in fit: it has no distribution")
         return position
 
     def _categorical(self, column: str | int) -> int:
@@ -264,6 +275,13 @@ class Conditional:
         if not self.schema.columns[position].is_categorical:
             raise ValueError(f"column {column!r} is numeric; allowed are categorical columns")
         return position
+
+
+def float_schema(schema: Schema) -> Schema:
+    """The same columns holding float64."""
+    dtype = {"polars": "Float64", "pyarrow": "double"}.get(schema.container, "float64")
+    columns = tuple(Column(column.name, "numeric", dtype=dtype) for column in schema)
+    return Schema(columns, schema.container)
 
 
 def _prefer(known: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:

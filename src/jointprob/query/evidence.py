@@ -191,6 +191,8 @@ def _allowed(column: Column) -> str:
 
 def _read_event(read: Given, position: int, column: Column, value: Any) -> bool:
     """Enter a set or an interval; False for values, which are read as cells."""
+    if column.empty and isinstance(value, set | frozenset | tuple):
+        raise ValueError(f"column {column.name!r} was all missing in fit: {value!r} means nothing")
     if isinstance(value, set | frozenset):
         if not value:
             raise ValueError(f"column {column.name!r}: the set is empty; {_allowed(column)}")

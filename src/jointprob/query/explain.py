@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
 
 from jointprob.encode import CONTINUOUS, MISSING
 from jointprob.joint.tree import Floats, Sizes
 from jointprob.query.answers import Answers
-from jointprob.query.passes import Marginals, Pass, pattern_keys
+from jointprob.query.passes import Marginals, Pass, log_sum_exp, pattern_keys
 
 TINY = float(
     np.finfo(np.float32).tiny
@@ -41,10 +40,10 @@ def surprises(passes: Sequence[Pass], slopes: Sequence[Floats], rows: Sizes) -> 
             )
         ]
     )
-    whole = logsumexp(answers.log_prob, axis=0)[:, None]
-    rest_of_all = logsumexp(rest, axis=0)
-    # A row of probability zero: its cells are infinitely surprising, not unknown.
-    surprise = np.where(np.isneginf(whole) & ~np.isnan(rest_of_all), np.inf, rest_of_all - whole)
+    whole = log_sum_exp(answers.log_prob)[:, None]
+    rest_of_all = log_sum_exp(rest)
+    possible = np.where(np.isneginf(whole), 0.0, whole)
+    surprise = np.where(np.isneginf(rest_of_all), np.inf, rest_of_all) - possible
     return np.asarray(surprise)
 
 
@@ -54,8 +53,8 @@ def _log_rest(
     """log(weight) + log p(rest of the row) for each cell, float64 (n_rows, n_columns)."""
     encoding = one.view.encoding
     out = np.full((len(rows), len(encoding.categorical) + len(encoding.numeric)), np.nan)
-    for i, column in enumerate(encoding.columns):
-        log_level = _log_level(one, marginals, i, rows)
+    for i in one.view.block_of_code:
+        column, log_level = encoding.columns[i], _log_level(one, marginals, i, rows)
         known = one.codes[rows, i] != MISSING
         if i >= len(encoding.categorical):  # a companion alone answers for atoms
             known &= one.codes[rows, i] > CONTINUOUS
@@ -92,7 +91,8 @@ def _log_without_number(one: Pass, marginals: Marginals, rows: Sizes) -> Floats:
             z, order, marginals.cavity, int(view.state_at[block]), np.empty(kernel.work_size()),
             whole, rest,
         )  # fmt: skip
-        out[:, view.tree.gaussians[g].columns] = rest - whole[:, None]
+        possible = np.where(np.isneginf(whole), 0.0, whole)
+        out[:, view.tree.gaussians[g].columns] = rest - possible[:, None]
     return out
 
 

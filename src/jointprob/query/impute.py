@@ -54,10 +54,10 @@ def _fill_expected(
     answers, encoding = Answers(passes, rows), passes[0].view.encoding
     for code, column in enumerate(encoding.categorical):
         gone = np.flatnonzero(missing[column][rows])
-        if len(gone) and encoding.levels[code]:
+        if len(gone) and code in answers.passes[0].view.block_of_code:
             columns[column][rows[gone]] = answers.predict_levels(code, gone).argmax(axis=1)
     for j, column in enumerate(encoding.numeric):
         gone = np.flatnonzero(missing[column][rows])
-        if len(gone):
+        if len(gone) and j in answers.passes[0].view.place_of_numeric:
             mixture = answers.mixture(j, gone)
             columns[column][rows[gone]] = mixture.mean() if method == "mean" else mixture.mode()

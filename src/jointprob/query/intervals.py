@@ -1,9 +1,9 @@
 """Normal distributions cut to intervals: rectangle probabilities and conditioning on them.
 
-Separation of variables of Genz (1992), doi:10.1080/10618600.1992.10477010: one column after the other is
-drawn inside its interval given those before it, and the product of the intervals' probabilities is averaged
-over a lattice of points (Richtmyer's square roots of primes), made periodic by v^2 (3 - 2 v). No point is
-random, so an answer is the same every time.
+Separation of variables of Genz (1992), doi:10.1080/10618600.1992.10477010: one column after the
+other is drawn inside its interval given those before it, and the product of the intervals'
+probabilities is averaged over a lattice of points (Richtmyer's square roots of primes), made
+periodic by v^2 (3 - 2 v). No point is random, so an answer is the same every time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ GOLDEN = 0.6180339887498949  # shifts that never repeat the lattice
 FIRST_NODES = 64  # in each copy
 MOST_NODES = 1 << 14
 PAIRS_AT_ONCE = 1 << 20  # numbers held by one step
-PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
-          97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191,
-          193, 197, 199, 211, 223, 227, 229, 233, 239, 241, 251, 257, 263, 269, 271, 277, 281, 283, 293,
-          307, 311)  # fmt: skip
+PRIMES = (
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+    101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191, 193,
+    197, 199, 211, 223, 227, 229, 233, 239, 241, 251, 257, 263, 269, 271, 277, 281, 283, 293, 307,
+    311,
+)  # fmt: skip
 
 
 class Nodes(NamedTuple):
@@ -57,7 +59,7 @@ def inside(low: Floats, high: Floats) -> tuple[Floats, Floats]:
 
 
 def draw_inside(low: Floats, high: Floats, u: Floats) -> tuple[Floats, Floats]:
-    """The u-quantile of a standard normal cut to (low, high), and the probability of that interval."""
+    """The u-quantile of a standard normal cut to (low, high), and that interval's probability."""
     mass, below = inside(low, high)
     upper = low > 0
     v = below + np.where(upper, 1 - u, u) * mass
@@ -112,8 +114,8 @@ def rectangle(
     low, high : float64 (n_dims,)
         Infinite where an end is open.
     abs_error : float
-        The lattice grows until three standard errors of its shifted copies are below this, or it has
-        131,072 points. One dimension is exact.
+        The lattice grows until three standard errors of its shifted copies are below this, or it
+        has 131,072 points. One dimension is exact.
 
     Returns
     -------

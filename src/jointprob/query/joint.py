@@ -8,22 +8,21 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import logsumexp
 
 from jointprob.encode import Encoded, Encoding
-from jointprob.joint.bag import Member
+from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Floats
 from jointprob.query.answers import Answers
-from jointprob.query.conditional import Conditional
+from jointprob.query.conditional import Conditional, float_schema
 from jointprob.query.evidence import Given, read_given, read_rows, read_where
 from jointprob.query.explain import surprises
 from jointprob.query.impute import fill
 from jointprob.query.marginal import select_encoding, select_member, select_schema
-from jointprob.query.passes import Pass
+from jointprob.query.passes import Pass, log_sum_exp
 from jointprob.query.sampling import draw_rows, seed_of
-from jointprob.query.view import View
+from jointprob.query.view import Mask, View
 from jointprob.restore import to_container
-from jointprob.schema import Column, Schema
+from jointprob.schema import Schema
 from jointprob.table import MISSING, Table
 from jointprob.threads import run_blocks
 
@@ -45,14 +44,14 @@ class Joint:
 
     Notes
     -----
-    log p(x) = logsumexp_m(log w_m + log p_m(codes, z_m) + sum log dz_m/dx), in nats. The density is with
-    respect to counting measure on levels and atoms (values that many rows share) and Lebesgue measure on
-    other numbers, in the units of the table. A missing cell is integrated out. A level that fit did not
-    see has the mass of one unseen level. Columns that were all missing in fit are carried along:
-    their cells are passed over.
+    log p(x) = logsumexp_m(log w_m + log p_m(codes, z_m) + sum log dz_m/dx), in nats. The density is
+    with respect to counting measure on levels and atoms (values that many rows share) and Lebesgue
+    measure on other numbers, in the units of the table. A missing cell is integrated out. A level
+    that fit did not see has the mass of one unseen level. Columns that were all missing in fit are
+    carried along: their cells are passed over.
 
-    Every answer is exact for the fitted model but for: means of numeric columns (quadrature),
-    two or more intervals inside one block of numeric columns (integrated to a stated error).
+    Every answer is exact for the fitted model but for means of numeric columns (quadrature), and
+    for two or more intervals inside one block of numeric columns (integrated to a stated error).
     """
 
     schema: Schema
@@ -91,10 +90,10 @@ class Joint:
         passes = self._passes(given, n_jobs, abs_error)
         if not passes:
             return np.full(given.n_rows, -np.inf)
-        log_prob = logsumexp([one.log_prob(n_jobs) for one in passes], axis=0)
+        log_prob = log_sum_exp([one.log_prob(n_jobs) for one in passes])
         if not (given.sets or given.intervals or given.atoms):
             log_prob[_nothing_known(given.table)] = 0.0
-        return np.asarray(log_prob)
+        return log_prob
 
     def _passes(
         self, given: Given, n_jobs: int | None = None, abs_error: float = 1e-6
@@ -121,9 +120,9 @@ class Joint:
         Parameters
         ----------
         where : dict
-            Column to a level, a number, a set of either, or an interval (low, high) with None for an
-            open end; both ends belong to it. A single number has a probability only where it is an
-            atom of its column (a value that many rows share), else 0.
+            Column to a level, a number, a set of either, or an interval (low, high) with None for
+            an open end; both ends belong to it. A single number has a probability only where it is
+            an atom of its column (a value that many rows share), else 0.
         abs_error : float
             Bound on the error of the numerical integration (three standard errors) that two or more
             intervals inside one block of numeric columns need. Everything else is exact.
@@ -136,7 +135,8 @@ class Joint:
 
         Notes
         -----
-        Rectangles: Genz (1992), doi:10.1080/10618600.1992.10477010, on a lattice instead of random points.
+        Rectangles: Genz (1992), doi:10.1080/10618600.1992.10477010, on a lattice instead of random
+        points.
         """
         given = read_where(where, self.schema)
         if not (abs_error > 0):
@@ -156,7 +156,7 @@ class Joint:
         -------
         Joint
         """
-        names = [columns] if isinstance(columns, str | int) else list(columns)
+        names: list[str | int] = [columns] if isinstance(columns, str | int) else [*columns]
         schema, kept = select_schema(self.schema, names)
         encodings: dict[int, Encoding] = {}
         members = []
@@ -239,7 +239,7 @@ class Joint:
 
         blocks = run_blocks(draw, max(int(n), 1), SAMPLE_ROWS, n_jobs)
         columns = [np.concatenate(parts)[: int(n)] for parts in zip(*blocks, strict=True)]
-        return to_container(_forget_empty(columns, self.schema), self.schema)
+        return to_container(columns, self.schema)
 
     def impute(
         self,
@@ -272,7 +272,7 @@ class Joint:
         passes = self._passes(Given(table), n_jobs)
         seed = seed_of(random_state) if method == "sample" else 0
         columns = fill(passes, table, method, seed, n_jobs)
-        return to_container(_forget_empty(columns, self.schema), self.schema)
+        return to_container(columns, self.schema)
 
     def explain(self, X: Any, *, n_jobs: int | None = None) -> Any:
         """Surprise of every cell: -log p(cell | all other cells of its row), in nats.
@@ -289,8 +289,8 @@ class Joint:
 
         Notes
         -----
-        One up-down pass of each member answers for all cells, but for continuous cells of columns with
-        atoms: these stand in two blocks at once and take one more upward pass a column.
+        One up-down pass of each member answers for all cells, but for continuous cells of columns
+        with atoms: these stand in two blocks at once and take one more upward pass a column.
         """
         table = read_rows(X, self.schema)
         passes = self._passes(Given(table), n_jobs)
@@ -326,17 +326,6 @@ class Joint:
         return np.concatenate(parts)
 
 
-def float_schema(schema: Schema) -> Schema:
-    """The same columns holding float64."""
-    columns = tuple(
-        Column(c.name, "numeric", dtype=_FLOAT.get(schema.container, "float64")) for c in schema
-    )
-    return Schema(columns, schema.container)
-
-
-_FLOAT = {"polars": "Float64", "pyarrow": "double"}
-
-
 def _root_subsets(one: Pass, start: int, stop: int) -> Floats:
     posterior = Answers([one], np.arange(start, stop)).marginals[0].posterior
     n_states, n_cells = (int(sizes[0]) for sizes in (one.view.tree.n_states, one.view.tree.n_cells))
@@ -353,23 +342,12 @@ def _log_slopes(encoding: Encoding, table: Table) -> Floats:
     return np.array(slopes).T.reshape(table.n_rows, len(slopes))
 
 
-def _nothing_known(table: Table) -> np.ndarray:
+def _nothing_known(table: Table) -> Mask:
     """Rows in which every cell is missing."""
-    return np.logical_and.reduce(
-        [
-            cells == MISSING if column.is_categorical else np.isnan(cells)
-            for column, cells in zip(table.schema, table.columns, strict=True)
-        ]
-    )
-
-
-def _forget_empty(columns: list[Any], schema: Schema) -> list[Any]:
-    """Columns that were all missing in fit come back all missing."""
-    return [
-        cells if not column.empty
-        else np.full(len(cells), np.int32(MISSING) if column.is_categorical else np.nan)
-        for column, cells in zip(schema, columns, strict=True)
-    ]  # fmt: skip
+    nothing: Mask = np.ones(table.n_rows, np.bool_)
+    for column, cells in zip(table.schema, table.columns, strict=True):
+        nothing &= cells == MISSING if column.is_categorical else np.isnan(cells)
+    return nothing
 
 
 def _check_same_columns(one: Joint, other: Joint) -> None:

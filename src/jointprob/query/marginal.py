@@ -8,7 +8,7 @@ import numpy as np
 
 from jointprob.density import Gaussians
 from jointprob.encode import Encoding
-from jointprob.joint.bag import Member
+from jointprob.joint.nursery import Member
 from jointprob.joint.tree import LatentTree, Sizes, offsets
 from jointprob.schema import Schema
 
@@ -54,8 +54,8 @@ def _code_of(encoding: Encoding, column: int, companion: bool) -> int:
 def select_tree(tree: LatentTree, code: dict[int, int], z: dict[int, int]) -> LatentTree:
     """The tree over some columns.
 
-    A block that loses its columns stays as a hidden one while something hangs on it: transitions sum
-    to one, so childless hidden blocks go without a trace.
+    A block that loses its columns stays as a hidden one while something hangs on it: transitions
+    sum to one, so childless hidden blocks go without a trace.
 
     Parameters
     ----------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jointprob import _joint
 from jointprob.encode import MISSING
@@ -15,6 +16,8 @@ from jointprob.joint.tree import Codes, Floats, Points, Sizes
 from jointprob.query.intervals import rectangle
 from jointprob.query.view import Mask, View
 from jointprob.threads import run_blocks
+
+Keys = NDArray[np.uint64]
 
 BLOCK_ROWS = 1024
 STATES_AT_ONCE = 1 << 21  # numbers of one table of marginals
@@ -66,7 +69,7 @@ class Pass:
         return self.view.tree.numeric_parts(self.z)
 
     @cached_property
-    def patterns(self) -> list[np.ndarray]:
+    def patterns(self) -> list[Keys]:
         """A number for each row's set of missing cells, by Gaussian block."""
         return [pattern_keys(z) for z in self.parts]
 
@@ -117,7 +120,7 @@ class Pass:
         )
         return Marginals(log_prob + log_scale, cavity, posterior)
 
-    def sample_states(self, rows: Sizes, seed: int, key: np.ndarray) -> Codes:
+    def sample_states(self, rows: Sizes, seed: int, key: Keys) -> Codes:
         """A draw of every block's state given each row, int32 (n_rows, n_blocks)."""
         tree, n = self.view.tree, len(rows)
         evidence, _ = self.evidence(rows)
@@ -207,7 +210,21 @@ class Pass:
         return mean, factor
 
 
-def pattern_keys(z: Points) -> np.ndarray:
+def pattern_keys(z: Points | Floats) -> Keys:
     """A number for each row's set of missing cells, uint64 (n_rows,), of at most 64 columns."""
     bits = np.left_shift(np.uint64(1), np.arange(z.shape[1], dtype=np.uint64))
-    return (np.isnan(z) * bits).sum(axis=1, dtype=np.uint64)
+    return np.asarray((np.isnan(z) * bits).sum(axis=1, dtype=np.uint64))
+
+
+def log_sum_exp(terms: Sequence[Floats] | Floats) -> Floats:
+    """log of the sum of exp(term), float64 (n_rows,).
+
+    Terms are added one after the other, so that a row's bits do not depend on how many there are.
+    """
+    top = np.maximum.reduce(terms)
+    shift = np.where(np.isneginf(top), 0.0, top)
+    total = np.zeros_like(top)
+    for term in terms:
+        total += np.exp(term - shift)
+    with np.errstate(divide="ignore"):
+        return np.asarray(shift + np.log(total))

@@ -10,10 +10,10 @@ from scipy.special import ndtri
 from sklearn.utils import check_random_state
 
 from jointprob import _query
-from jointprob.encode import CONTINUOUS, MISSING
+from jointprob.encode import MISSING
 from jointprob.joint.tree import Codes, Floats, Sizes
 from jointprob.query.intervals import GOLDEN, Nodes, cut
-from jointprob.query.passes import Pass, pattern_keys
+from jointprob.query.passes import Keys, Pass, pattern_keys
 
 N_PROPOSALS = 256  # for several intervals in one block of numeric columns
 PASS, PROPOSAL, CELLS = (
@@ -21,8 +21,6 @@ PASS, PROPOSAL, CELLS = (
     1,
     2,
 )  # draws of a row: which pass, which proposal, then a draw for each cell
-
-Keys = NDArray[np.uint64]
 
 
 def seed_of(random_state: object) -> int:
@@ -66,7 +64,7 @@ def draw_rows(
         if not len(own):
             continue
         codes, z = _draw_pass(one, rows[own], key[own], uniform[own], seed)
-        decoded = one.view.encoding.decode(codes, z)
+        decoded = one.view.encoding.decode(codes, z)  # type: ignore[arg-type]
         columns = columns or [np.empty(len(rows), part.dtype) for part in decoded]
         for column, part in zip(columns, decoded, strict=True):
             column[own] = part
@@ -83,20 +81,12 @@ def _draw_pass(
         u, state = uniform[missing, CELLS + column], states[missing, block]
         codes[missing, column] = one.view.levels[column].draw(state, u, one.sets.get(column))
     z = one.z[rows].astype(np.float64)
-    _forget_atoms(one, codes, z)
     first_numeric = CELLS + codes.shape[1]
     for g, block in enumerate(one.view.tree.numeric_blocks):
         state = np.ascontiguousarray(states[:, block])
         _draw_inside(one, g, rows, state, uniform, first_numeric, z)
         _draw_rest(one, g, state, uniform[:, first_numeric:], z)
     return codes, z
-
-
-def _forget_atoms(one: Pass, codes: Codes, z: Floats) -> None:
-    """An atom says nothing of the continuous part: z of atoms is missing in evidence as in fit."""
-    for j, place in enumerate(one.view.encoding.companion_of):
-        if place is not None:
-            z[codes[:, place] > CONTINUOUS, j] = np.nan
 
 
 def _draw_inside(

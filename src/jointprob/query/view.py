@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jointprob import _query
 from jointprob.encode import Encoding
-from jointprob.joint.bag import Member
+from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Codes, Floats, LatentTree, Points, Sizes
 
 Mask = NDArray[np.bool_]
