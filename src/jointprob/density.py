@@ -1,7 +1,7 @@
 """Density: one distribution for each subset of rows.
 
-Gaussians over a block of numeric columns live here; a categorical block's tables are part of the latent
-tree (`jointprob.joint`), whose kernels count them.
+Gaussians over a block of numeric columns live here; a categorical block's tables are part of the
+latent tree (`jointprob.joint`), whose kernels count them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Joint: subsets and their densities combined into latent trees, and trees into a bag."""
 
-from jointprob.joint.bag import Member
+from jointprob.joint.bag import fit_bag
 from jointprob.joint.em import Refinement, Schedule, held_out_score, refine
-from jointprob.joint.start import Plan, Rows, Start, grow
+from jointprob.joint.nursery import Member, View
+from jointprob.joint.rows import Rows
+from jointprob.joint.start import Plan, Start, grow
 from jointprob.joint.tree import LatentTree
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "Rows",
     "Schedule",
     "Start",
+    "View",
+    "fit_bag",
     "grow",
     "held_out_score",
     "refine",

@@ -1,26 +1,111 @@
-"""A bag of latent trees: a mixture of members, each with its own encoding of the numeric columns."""
+"""A bag of latent trees: a mixture of members, each with its own encoding of numeric columns.
+
+What a tree should look like is chosen on held-out rows; every tree grown on the way may join.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-from jointprob.encode import Encoding
-from jointprob.joint.tree import LatentTree
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob.joint.choice import choose_plan
+from jointprob.joint.nursery import Member, Nursery, Progress, View, silent
+from jointprob.joint.start import Plan
+
+SEARCH_ROWS = 20_000  # what a tree should look like shows on so many rows
+ROUND = 2  # trees grown side by side, whatever the number of threads
+BAG_ROUNDS = 6
+LEAST_GAIN = 3e-4  # relative gain of a round of trees that is worth another round
+OTHER_SHARE = 0.1  # weight at which the second encoding gets more trees
+SAMPLE_STREAM = 6  # second word of the key: no two uses of a seed share a stream
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One tree of the bag.
+def fit_bag(
+    views: Sequence[View],
+    n_subsets: int | None = None,
+    n_trees: int | None = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Member, ...]:
+    """Choose a plan on held-out rows and grow a bag of trees by it.
 
     Parameters
     ----------
-    tree : LatentTree
-    encoding : Encoding
-        What turns table cells into the tree's codes and z.
-    log_weight : float
-        Log of its mixture weight, nats.
-    """
+    views : sequence of View
+        The table under each encoding, the likelier one first.
+    n_subsets : int, optional
+        Subsets of rows (states in a cell, and Gaussians); chosen on held-out rows if not given.
+    n_trees : int, optional
+        Members at most; if not given, trees are added while their mixture gains.
+    seed : int
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+    progress : callable, optional
+        Told of each tree that is grown.
 
-    tree: LatentTree
-    encoding: Encoding
-    log_weight: float
+    Returns
+    -------
+    tuple of Member
+        Heaviest first.
+    """
+    sample = [_sampled(view, seed) for view in views]
+    whole = sample[0] is views[0]
+    search = Nursery(sample, seed, n_jobs, progress)
+    plan = choose_plan(search, n_subsets)
+    nursery = search if whole else Nursery(views, seed, n_jobs, progress)
+    if n_trees is not None:
+        nursery.grown = [nursery.best(0)] if whole else nursery.add([(plan, 0)])
+        _grow_exactly(nursery, plan, n_trees)
+    else:
+        if not whole:
+            larger = plan if n_subsets is not None else plan.scaled(2.0)
+            nursery.add([(plan, 0), (larger, 0)])
+        _grow_while_gaining(nursery)
+    return nursery.members()
+
+
+def _grow_exactly(nursery: Nursery, plan: Plan, n_trees: int) -> None:
+    """Fill up to `n_trees`, every third in the other encoding."""
+    other = len(nursery.views) - 1
+    wishes = [(plan, other if i % 3 == 1 else 0) for i in range(1, n_trees)]
+    for start in range(0, len(wishes), ROUND):
+        nursery.add(wishes[start : start + ROUND])
+
+
+def _grow_while_gaining(nursery: Nursery) -> None:
+    """Add rounds of trees until the mixture stops gaining, or the work is done."""
+    if len(nursery.views) > 1:
+        plan = nursery.best(0).plan
+        nursery.add([(plan, 1), (replace(plan, floor=1e-4), 1)])
+    score = nursery.mixture()[1]
+    for _ in range(BAG_ROUNDS):
+        wishes = _next_round(nursery)
+        if nursery.work + sum(nursery.cost(*wish) for wish in wishes) > nursery.budget:
+            return
+        nursery.add(wishes)
+        before, score = score, nursery.mixture()[1]
+        if score - before < LEAST_GAIN * abs(score):
+            return
+
+
+def _next_round(nursery: Nursery) -> list[tuple[Plan, int]]:
+    """The best plan again, and once in the other encoding if that carries weight."""
+    best = (nursery.best(0).plan, 0)
+    if len(nursery.views) == 1:
+        return [best, best]
+    weights, _ = nursery.mixture()
+    share = sum(w for w, g in zip(weights, nursery.grown, strict=True) if g.view == 1)
+    return [best, (nursery.best(1).plan, 1) if share > OTHER_SHARE else best]
+
+
+def _sampled(view: View, seed: int) -> View:
+    n = len(view.rows)
+    if n <= 2 * SEARCH_ROWS:
+        return view
+    random = np.random.Generator(np.random.Philox(key=[seed, SAMPLE_STREAM]))
+    rows: NDArray[np.int64] = np.sort(random.permutation(n)[:SEARCH_ROWS])
+    return replace(view, rows=view.rows.take(rows))

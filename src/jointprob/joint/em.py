@@ -5,37 +5,47 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
 from jointprob.density import Moments
-from jointprob.joint.start import Plan, Rows, Start
+from jointprob.joint.rows import Rows
+from jointprob.joint.start import Plan, Start
 from jointprob.joint.tree import LatentTree
 
 logger = logging.getLogger("jointprob")
+
+EM_STREAM = 5  # second word of the key: no two uses of a seed share a stream
 
 
 @dataclass(frozen=True)
 class Schedule:
     """How long and in what steps EM runs.
 
-    Step sizes fall geometrically from `first_step` to `last_step` over `n_epochs`.
+    An epoch without a better held-out score is undone, back to the best iterate, and halves the
+    step. EM ends when the step falls below `last_step`, or after `n_epochs`, over the last two
+    fifths of which the step falls there in any case.
     """
 
-    n_epochs: int = 40
+    n_epochs: int = 60
     batch_rows: int = 512
     first_step: float = 0.3
     last_step: float = 0.01
-    patience: int = 3
+
+    def ceiling(self, epoch: int) -> float:
+        """Largest step of an epoch."""
+        left = (self.n_epochs - 1 - epoch) / max(1.0, 0.4 * self.n_epochs)
+        return float(self.last_step * (self.first_step / self.last_step) ** min(1.0, left))
 
 
 class Refinement:
     """A tree under mini-batch EM: running expected counts and the tables that follow from them.
 
-    Stepwise EM of Cappe & Moulines (2009), doi:10.1111/j.1467-9868.2009.00698.x. Pseudo-counts are a prior
-    over the whole table, not one per batch.
+    Stepwise EM of Cappe & Moulines (2009), doi:10.1111/j.1467-9868.2009.00698.x. Pseudo-counts
+    are a prior over the whole table, not one per batch.
     """
 
     def __init__(self, start: Start, rows: Rows, plan: Plan) -> None:
@@ -57,8 +67,8 @@ class Refinement:
         """Tables from the running counts, after moving these towards the batch's by `step`."""
         plan, tree = self.plan, self.tree
         tree.kernel.maximise(
-            self._batch, self.transition, self.emission, self.level_share, self.total, plan.smoothing,
-            plan.emission_smoothing, batch_rows, step, 0, tree.n_blocks, self._row,
+            self._batch, self.transition, self.emission, self.level_share, self.total,
+            plan.smoothing, plan.emission_smoothing, batch_rows, step, 0, tree.n_blocks, self._row,
         )  # fmt: skip
         for gaussians, batch, running in zip(
             tree.gaussians, self._batch_moments, self.moments, strict=True
@@ -81,6 +91,24 @@ class Refinement:
         ):
             gaussians.kernel.expect(z, rows, leaf, int(tree.leaf_at[block]), 0, n, batch.kernel)
         return float((log_prob + score) @ weight / weight.sum())
+
+    def state(self) -> list[NDArray[Any]]:
+        """Every array that EM changes."""
+        tree = self.tree
+        arrays = [self.transition, self.emission, tree.transition, tree.emission]
+        for gaussians, moments in zip(tree.gaussians, self.moments, strict=True):
+            arrays += [moments.weight, moments.sum, moments.square]
+            arrays += [gaussians.mean_lanes, gaussians.covariance_lanes]
+        return arrays
+
+    def snapshot(self) -> list[NDArray[Any]]:
+        return [array.copy() for array in self.state()]
+
+    def restore(self, snapshot: list[NDArray[Any]]) -> None:
+        """Go back to an earlier state."""
+        for array, earlier in zip(self.state(), snapshot, strict=True):
+            array[...] = earlier
+        self.tree.derive()
 
     def epoch(self, order: NDArray[np.int64], batch_rows: int, step: float) -> float:
         scores = []
@@ -117,18 +145,20 @@ def refine(
         Seed of the order of rows.
     """
     run = Refinement(start, rows, plan)
-    random = np.random.Generator(np.random.Philox(key=[seed, 5]))
-    best, best_score, since = run.tree.copy(), held_out_score(run.tree, held_out, 1), 0
-    decay = (schedule.last_step / schedule.first_step) ** (1 / max(1, schedule.n_epochs - 1))
+    random = np.random.Generator(np.random.Philox(key=[seed, EM_STREAM]))
+    step = schedule.first_step
+    best, best_score = run.snapshot(), held_out_score(run.tree, held_out, 1)
     for epoch in range(schedule.n_epochs):
-        order = random.permutation(len(rows))
-        fit = run.epoch(order, schedule.batch_rows, schedule.first_step * decay**epoch)
+        step = min(step, schedule.ceiling(epoch))
+        fit = run.epoch(random.permutation(len(rows)), schedule.batch_rows, step)
         score = held_out_score(run.tree, held_out, 1)
-        logger.debug("epoch %d: train %.4f, held out %.4f", epoch, fit, score)
+        logger.debug("epoch %d: step %.3f, fit %.4f, held out %.4f", epoch, step, fit, score)
         if score > best_score:
-            best, best_score, since = run.tree.copy(), score, 0
-        else:
-            since += 1
-            if since >= schedule.patience:
-                break
-    return best, best_score
+            best, best_score = run.snapshot(), score
+            continue
+        run.restore(best)
+        step /= 2
+        if step < schedule.last_step:
+            break
+    run.restore(best)
+    return run.tree, best_score

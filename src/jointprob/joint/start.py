@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
 from jointprob.density import Gaussians, Moments, start_gaussians
+from jointprob.joint.rows import Rows
 from jointprob.joint.tree import Codes, Floats, LatentTree, Points, empty_tree
 from jointprob.partition import cells, chow_liu, features, kmeans, mutual_information
 
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Encoded rows and their weights.
-
-    Parameters
-    ----------
-    codes : int32 (n_rows, n_categorical)
-    z : float32 (n_rows, n_numeric)
-    weight : float64 (n_rows,)
-    n_levels : tuple of int
-        Known levels of each column of codes.
-    """
-
-    codes: Codes
-    z: Points
-    weight: Floats
-    n_levels: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def take(self, rows: NDArray[np.int64]) -> Rows:
-        return Rows(
-            np.ascontiguousarray(self.codes[rows]), self.z[rows], self.weight[rows], self.n_levels
-        )
+MOST_STATES = 256
+Structure = Literal["mutual", "conditional", "mixture"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +32,10 @@ class Plan:
         Columns of z that stand together.
     n_cells : int
         Cells of a categorical block at most.
+    structure : "mutual", "conditional" or "mixture"
+        The tree follows the mutual information of two blocks, the same given the coarse
+        subset, or ties every block to the first numeric one: a plain mixture where
+        ``n_subsets`` is 1.
     smoothing, emission_smoothing, shrinkage : float
         Pseudo-rows of transitions, emissions and covariances.
     floor : float
@@ -64,10 +46,28 @@ class Plan:
     n_gaussians: int = 64
     numeric_blocks: tuple[tuple[int, ...], ...] = ()
     n_cells: int = 8
-    smoothing: float = 1.0
+    structure: Structure = "mutual"
+    smoothing: float = 10.0
     emission_smoothing: float = 1.0
     shrinkage: float = 5.0
     floor: float = 1e-6
+
+    def scaled(self, factor: float) -> Plan:
+        """The same plan with more or fewer subsets, at most 256."""
+        return replace(
+            self,
+            n_subsets=int(np.clip(round(self.n_subsets * factor), 1, MOST_STATES)),
+            n_gaussians=int(np.clip(round(self.n_gaussians * factor), 1, MOST_STATES)),
+        )
+
+    def with_other_structure(self) -> Plan:
+        """The same plan with the other way to tie blocks."""
+        other: Structure = "conditional" if self.structure == "mutual" else "mutual"
+        return replace(self, structure=other)
+
+    def with_more_gaussians(self) -> Plan:
+        """The same plan with twice the Gaussians."""
+        return replace(self, n_gaussians=min(2 * self.n_gaussians, MOST_STATES))
 
 
 @dataclass(eq=False)
@@ -84,6 +84,9 @@ class Start:
 def grow(rows: Rows, plan: Plan, seed: int, n_jobs: int | None = None) -> Start:
     """Divide the rows into subsets, tie the blocks into a tree, and count.
 
+    Columns that no row knows stay out; a numeric column in no block of the plan gets one
+    standard normal of its own.
+
     Parameters
     ----------
     rows : Rows
@@ -91,31 +94,69 @@ def grow(rows: Rows, plan: Plan, seed: int, n_jobs: int | None = None) -> Start:
     seed : int
         Seed of k-means.
     """
-    points = features(rows.codes, rows.n_levels, rows.z, rows.weight)
+    points = features(rows.codes, rows.n_levels, rows.z, rows.weight, n_jobs)
     coarse = _subsets(points, plan.n_subsets, rows.weight, seed, n_jobs)
-    column_cells = cells(rows.codes, rows.n_levels, rows.weight, plan.n_cells)
-    numeric = [np.array(block, np.int64) for block in plan.numeric_blocks]
-    fine = [
-        _subsets(_filled(rows.z[:, block]), plan.n_gaussians, rows.weight, seed, n_jobs)
-        for block in numeric
+    levels = [
+        _Levels(j, cell, rows.codes[:, j])
+        for j, cell in enumerate(cells(rows.codes, rows.n_levels, rows.weight, plan.n_cells))
+        if len(cell)
     ]
-    labels = _block_labels(rows, column_cells, coarse, fine, plan.n_subsets)
-    order, parent = _tie(rows, column_cells, fine, coarse, plan)
-    n_categorical = len(rows.n_levels)
-    gaussians = [
-        Gaussians.empty(numeric[b - n_categorical], plan.n_gaussians)
-        if b >= n_categorical
-        else None
-        for b in order
+    numeric = [
+        _Numbers(block, size, _subsets(_filled(rows.z[:, block]), size, rows.weight, seed, n_jobs))
+        for block, size in _numeric_parts(rows, plan)
     ]
+    order, parent = _tie(rows, levels, numeric, coarse, plan, n_jobs)
+    parts = [[*levels, *numeric][b] for b in order]
     tree = empty_tree(
-        parent,
-        np.where(order < n_categorical, order, -1),
-        [column_cells[b] if b < n_categorical else np.empty(0, np.int32) for b in order],
-        [plan.n_subsets if b < n_categorical else plan.n_gaussians for b in order],
-        gaussians,
+        parent.astype(np.int64),
+        np.array([p.column if isinstance(p, _Levels) else -1 for p in parts], np.int64),
+        [p.cell if isinstance(p, _Levels) else np.empty(0, np.int32) for p in parts],
+        [plan.n_subsets if isinstance(p, _Levels) else p.n_states for p in parts],
+        [None if isinstance(p, _Levels) else Gaussians.empty(p.columns, p.n_states) for p in parts],
     )
-    return _count(rows, tree, [labels[b] for b in order], coarse, plan)
+    labels = [p.states(coarse, plan.n_subsets) for p in parts]
+    return _count(rows, tree, labels, coarse, plan)
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """A categorical block before it has a place in the tree."""
+
+    column: int
+    cell: Codes
+    codes: Codes
+
+    @property
+    def observed(self) -> Codes:
+        """Cell of each row, -1 where missing."""
+        return np.append(self.cell, -1).astype(np.int32)[np.maximum(self.codes, -1)]
+
+    def states(self, coarse: Codes, width: int) -> Codes:
+        """(cell, coarse subset) of each row, -1 where missing."""
+        cell = self.observed
+        return np.where(cell < 0, -1, cell * width + coarse).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """A numeric block before it has a place in the tree."""
+
+    columns: NDArray[np.int64]
+    n_states: int
+    observed: Codes
+
+    def states(self, coarse: Codes, width: int) -> Codes:
+        """Fine subset of each row."""
+        return self.observed
+
+
+def _numeric_parts(rows: Rows, plan: Plan) -> list[tuple[NDArray[np.int64], int]]:
+    """Columns and number of states of each numeric block."""
+    placed = {j for block in plan.numeric_blocks for j in block}
+    alone = [j for j in rows.numeric if j not in placed]
+    return [(np.array(block, np.int64), plan.n_gaussians) for block in plan.numeric_blocks] + [
+        (np.array([j], np.int64), 1) for j in alone
+    ]
 
 
 def _subsets(
@@ -127,40 +168,36 @@ def _subsets(
 
 
 def _filled(z: Points) -> Points:
+    # a missing or very far value should not make a subset of its own
     return np.nan_to_num(np.clip(z, -8, 8), copy=False)
 
 
-def _block_labels(
-    rows: Rows, column_cells: list[Codes], coarse: Codes, fine: list[Codes], width: int
-) -> list[Codes]:
-    """State of each row in each block: (its cell, its coarse subset), or its fine subset."""
-    labels = []
-    for column, cell in enumerate(column_cells):
-        code = rows.codes[:, column]
-        known = code >= 0
-        state = np.full(len(code), -1, np.int32)
-        state[known] = cell[code[known]] * width + coarse[known]
-        labels.append(state)
-    return labels + fine
-
-
 def _tie(
-    rows: Rows, column_cells: list[Codes], fine: list[Codes], coarse: Codes, plan: Plan
+    rows: Rows,
+    levels: list[_Levels],
+    numeric: list[_Numbers],
+    coarse: Codes,
+    plan: Plan,
+    n_jobs: int | None,
 ) -> tuple[Codes, Codes]:
     """Maximum spanning tree over blocks by the information that their observed parts share."""
-    observed = [
-        np.where(rows.codes[:, j] < 0, -1, np.append(cell, -1)[rows.codes[:, j]])
-        for j, cell in enumerate(column_cells)
-    ]
-    n_states = [int(cell.max(initial=0)) + 1 for cell in column_cells]
-    labels = np.stack([*observed, *fine], axis=1).astype(np.int32)
-    n_states += [plan.n_gaussians] * len(fine)
-    return chow_liu(mutual_information(labels, n_states, rows.weight))
+    parts = [*levels, *numeric]
+    if plan.structure == "mixture":
+        return chow_liu(_star(len(parts), len(levels) % len(parts)))
+    labels = np.stack([p.observed for p in parts], axis=1)
+    n_states = [int(p.cell.max()) + 1 for p in levels] + [p.n_states for p in numeric]
+    condition = coarse if plan.structure == "conditional" else None
+    return chow_liu(mutual_information(labels, n_states, rows.weight, condition, n_jobs=n_jobs))
 
 
-def _count(
-    rows: Rows, tree: LatentTree, labels: list[Codes], coarse: Codes, plan: Plan
-) -> Start:
+def _star(n_blocks: int, centre: int) -> Floats:
+    """Information whose spanning tree ties every block to one."""
+    information = np.zeros((n_blocks, n_blocks))
+    information[centre] = information[:, centre] = 1
+    return information
+
+
+def _count(rows: Rows, tree: LatentTree, labels: list[Codes], coarse: Codes, plan: Plan) -> Start:
     total = float(rows.weight.sum())
     transition = np.empty_like(tree.transition)
     nowhere = np.zeros(len(rows), np.int32)

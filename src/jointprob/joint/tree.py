@@ -27,8 +27,9 @@ LOOKUP_LEVELS = 64  # columns of more levels send messages row by row
 class LatentTree:
     """p(x) = sum_z P(z_0) prod_b P(z_b | z_parent(b)) prod_b f_b(x_b | z_b).
 
-    Blocks stand parents first. A categorical block has ``n_cells`` cells of equally many states, and a
-    level can only come from the states of its own cell; a numeric block has one Gaussian a state.
+    Blocks stand parents first. A categorical block has ``n_cells`` cells of equally many states,
+    and a level can only come from the states of its own cell; a numeric block has one Gaussian a
+    state.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ class LatentTree:
     cell : int32
         Cell of each level.
     transition, emission, unseen : float32
-        P(z_b | z_parent), P(level | z_b) within the level's cell, and the mass of a level never seen.
+        P(z_b | z_parent), P(level | z_b) within the level's cell, and the mass of a level never
+        seen.
     transposed, message : float32
         Follow from the others; see `derive`.
     gaussians : tuple of Gaussians
@@ -98,8 +100,10 @@ class LatentTree:
         return replace(self, gaussians=tuple(g.copy() for g in self.gaussians), **own)
 
     def derive(self) -> None:
-        """Refresh the tables that follow from the transitions and emissions."""
+        """Refresh what follows from the transitions, emissions and covariances."""
         self.kernel.derive(0, self.n_blocks)
+        for gaussians in self.gaussians:
+            gaussians.derive()
 
     def work(self, full: bool = False) -> NDArray[np.uint8]:
         """Work space for one thread's pass."""
@@ -112,7 +116,7 @@ class LatentTree:
     def leaves(
         self, parts: list[Points], rows: NDArray[np.int64] | None, start: int, stop: int
     ) -> tuple[Points, Floats]:
-        """Likelihoods of every Gaussian for rows start..stop, and the log scale taken out of each row."""
+        """Likelihoods of every Gaussian for rows start..stop, and each row's log scale."""
         n = stop - start
         which = np.arange(start, stop) if rows is None else rows[start:stop]
         leaf, log_scale = np.empty((n, self.n_leaf), np.float32), np.zeros(n)

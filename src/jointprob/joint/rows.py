@@ -1,0 +1,106 @@
+"""Encoded rows, in an order that depends on their contents alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob.joint.tree import Codes, Floats, Points
+from jointprob.table import Table
+
+REPEATS = 4  # integer weights are spelt out up to so many times the rows
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Encoded rows and their weights.
+
+    Parameters
+    ----------
+    codes : int32 (n_rows, n_categorical)
+    z : float32 (n_rows, n_numeric)
+    weight : float64 (n_rows,)
+    n_levels : tuple of int
+        Known levels of each column of codes; 0 keeps the column out of the joint.
+    numeric : tuple of int
+        Columns of z that take part in the joint.
+    """
+
+    codes: Codes
+    z: Points
+    weight: Floats
+    n_levels: tuple[int, ...]
+    numeric: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def known_numeric(self) -> tuple[int, ...]:
+        """Numeric columns that are more than atoms."""
+        return tuple(j for j in self.numeric if (~np.isnan(self.z[:, j])).sum() > 1)
+
+    def take(self, rows: NDArray[np.int64]) -> Rows:
+        """The rows at these positions."""
+        return Rows(
+            np.ascontiguousarray(self.codes[rows]),
+            self.z[rows],
+            self.weight[rows],
+            self.n_levels,
+            self.numeric,
+        )
+
+
+def canonical_rows(table: Table, weight: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Rows to fit, in an order that does not depend on the order they came in.
+
+    A weight means repeats: whole weights are spelt out as repeated rows, so that a weighted table
+    and the table with its rows repeated give the same fit, bit for bit. Other weights are
+    carried along.
+
+    Returns
+    -------
+    rows : int64
+        Positions in the table, equal rows side by side; rows of weight 0 are left out.
+    weight : float64
+        Weight of each.
+    """
+    order = np.lexsort((weight, row_hash(table)))
+    order = order[weight[order] > 0]
+    kept = weight[order]
+    if (kept == np.floor(kept)).all() and kept.sum() <= max(REPEATS * len(kept), 100_000):
+        rows = np.repeat(order, kept.astype(np.int64))
+        return rows, np.ones(len(rows))
+    return order, kept
+
+
+def row_hash(table: Table) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row's cells (splitmix64 finaliser after every cell)."""
+    state = np.zeros(table.n_rows, np.uint64)
+    for column in table.columns:
+        cells = column.astype(np.float64)
+        cells = np.where(np.isnan(cells), np.nan, cells + 0.0)  # one NaN, one zero
+        state ^= cells.view(np.uint64)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            state ^= state >> np.uint64(shift)
+            state *= np.uint64(factor)
+        state ^= state >> np.uint64(31)
+        state += np.uint64(0x9E3779B97F4A7C15)
+    return state
+
+
+def hold_out(n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions to fit on and to hold out: a tenth, but of small tables up to a quarter.
+
+    Fewer than eight rows cannot be divided: they serve as both.
+    """
+    every = np.arange(n_rows)
+    if n_rows < 8:
+        return every, every
+    n_held_out = int(min(max(0.1 * n_rows, min(100, n_rows // 4)), 20_000))
+    random = np.random.Generator(np.random.Philox(key=[seed, 7]))
+    shuffled = random.permutation(n_rows)
+    return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
