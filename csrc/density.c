@@ -1,16 +1,9 @@
 #include "density.h"
+#include "gauss_lanes.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef float v16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef double d8 __attribute__((vector_size(64), aligned(8), may_alias));
-
-enum { LANES = 16, ROWS = 4 };
-
-JP_INLINE int64_t triangle(int64_t d) { return d * (d + 1) / 2; }
-JP_INLINE int64_t at(int64_t i, int64_t j) { return i * (i + 1) / 2 + j; }
 
 /* exp(x) for x in [-80, 0], within 2e-7: Cody-Waite reduction and a polynomial, so that loops vectorise. */
 JP_INLINE float exp_negative(float x)
@@ -29,52 +22,7 @@ JP_INLINE float exp_negative(float x)
     return p * two_n.f;
 }
 
-/* ---- factors, eight states at a time ------------------------------------------------------ */
-
-/* In place: covariance triangle -> inverse of its Cholesky factor. product: of the inverse's diagonal, which
-   is exp of minus half the log determinant. */
-JP_INLINE void whiten_lanes(int64_t d, d8 *a, d8 *product)
-{
-    d8 row[JP_MAX_GAUSS_COLUMNS];
-    *product = (d8){1, 1, 1, 1, 1, 1, 1, 1};
-    for (int64_t i = 0; i < d; i++) {
-        d8 pivot = a[at(i, i)];
-        for (int64_t j = 0; j < i; j++) {
-            d8 sum = a[at(i, j)];
-            for (int64_t k = 0; k < j; k++) sum -= a[at(i, k)] * a[at(j, k)];
-            a[at(i, j)] = sum * a[at(j, j)]; /* the diagonal already holds 1 / L_jj */
-            pivot -= a[at(i, j)] * a[at(i, j)];
-        }
-        for (int l = 0; l < 8; l++) pivot[l] = 1 / sqrt(pivot[l] > 1e-12 ? pivot[l] : 1e-12);
-        a[at(i, i)] = pivot;
-        *product *= pivot;
-    }
-    for (int64_t i = 1; i < d; i++) {
-        for (int64_t j = 0; j < i; j++) {
-            d8 sum = {0};
-            for (int64_t k = j; k < i; k++) sum += a[at(i, k)] * a[at(k, j)];
-            row[j] = -a[at(i, i)] * sum;
-        }
-        for (int64_t j = 0; j < i; j++) a[at(i, j)] = row[j];
-    }
-}
-
-/* Whitening of the observed columns of every state, into lanes of n_padded. */
-JP_INLINE void whiten_observed(const jp_gauss *g, const int32_t *observed, int64_t d, float *whitening,
-                               float *log_norm, d8 *work)
-{
-    for (int64_t s = 0; s < g->n_padded; s += 8) {
-        for (int64_t i = 0; i < d; i++)
-            for (int64_t j = 0; j <= i; j++)
-                work[at(i, j)] = *(const d8 *)(g->covariance_lanes + at(observed[i], observed[j]) * g->n_padded + s);
-        d8 product;
-        whiten_lanes(d, work, &product);
-        for (int64_t e = 0; e < triangle(d); e++)
-            for (int l = 0; l < 8; l++) whitening[e * g->n_padded + s + l] = (float)work[e][l];
-        for (int l = 0; l < 8; l++)
-            log_norm[s + l] = s + l < g->n_states ? (float)(log(product[l]) - 0.9189385332046727 * (double)d) : -1e30f;
-    }
-}
+/* ---- log densities ------------------------------------------------------------------------- */
 
 JP_INLINE int32_t all_columns(const jp_gauss *g, int32_t *observed)
 {
@@ -89,66 +37,8 @@ int jp_gauss_derive(jp_gauss *gauss, void *work)
     if (gauss->n_columns > JP_MAX_GAUSS_COLUMNS) return JP_ERR_SIZE;
     all_columns(gauss, observed);
     whiten_observed(gauss, observed, gauss->n_columns, gauss->whitening_lanes, gauss->log_norm,
-                    (d8 *)(((uintptr_t)work + 63) & ~(uintptr_t)63));
+                    (double *)(((uintptr_t)work + 63) & ~(uintptr_t)63));
     return JP_OK;
-}
-
-/* ---- log densities ------------------------------------------------------------------------- */
-
-/* One set of observed columns: its whitening in lanes. */
-typedef struct {
-    int64_t d;
-    const int32_t *observed;
-    const float *whitening;
-    const float *log_norm;
-} pattern;
-
-JP_INLINE float largest_lane(v16 x)
-{
-    float best = x[0];
-    for (int l = 1; l < LANES; l++) best = x[l] > best ? x[l] : best;
-    return best;
-}
-
-/* Can any of 16 subsets still matter to any of the rows? */
-JP_INLINE int worth_going_on(const v16 *square, v16 norm, const float *best)
-{
-    int any = 0;
-    for (int r = 0; r < ROWS; r++) {
-        v16 log_density = norm - 0.5f * square[r];
-        float bound = best[r] - JP_NEGLIGIBLE;
-        for (int l = 0; l < LANES; l++) any |= log_density[l] > bound;
-    }
-    return any;
-}
-
-/* Log densities of ROWS rows at 16 states: |W (z - mean)|^2 column by column, given up early when every
-   subset is negligible for every row. Rounding never depends on the company a row keeps. */
-JP_INLINE void sixteen_states(const jp_gauss *g, const pattern *p, const float *const *z, int64_t s,
-                              float *best, float *const *out)
-{
-    v16 centred[JP_MAX_GAUSS_COLUMNS][ROWS], square[ROWS] = {{0}};
-    v16 norm = *(const v16 *)(p->log_norm + s);
-    const float *w = p->whitening + s;
-    for (int64_t i = 0; i < p->d; i++) {
-        v16 y[ROWS] = {{0}}, mean = *(const v16 *)(g->mean_lanes + p->observed[i] * g->n_padded + s);
-        for (int r = 0; r < ROWS; r++) centred[i][r] = z[r][p->observed[i]] - mean;
-        for (int64_t j = 0; j <= i; j++, w += g->n_padded) {
-            v16 factor = *(const v16 *)w;
-            for (int r = 0; r < ROWS; r++) y[r] += factor * centred[j][r];
-        }
-        for (int r = 0; r < ROWS; r++) square[r] += y[r] * y[r];
-        if ((i & 7) == 7 && i + 1 < p->d && !worth_going_on(square, norm, best)) {
-            for (int r = 0; r < ROWS; r++) *(v16 *)(out[r] + s) = (v16){0} - 1e30f;
-            return;
-        }
-    }
-    for (int r = 0; r < ROWS; r++) {
-        v16 log_density = norm - 0.5f * square[r];
-        float top = largest_lane(log_density);
-        best[r] = top > best[r] ? top : best[r];
-        *(v16 *)(out[r] + s) = log_density;
-    }
 }
 
 /* leaf = exp(log density - best), negligible subsets exactly zero. */
@@ -187,20 +77,20 @@ JP_INLINE void sort_rows(const jp_gauss *g, const float *z, const int64_t *rows,
 }
 
 typedef struct {
-    d8 *factor;        /* (triangle) */
+    double *factor;    /* (triangle, 8) */
     float *whitening;  /* (triangle, n_padded) */
     float *log_norm;   /* (n_padded) */
-    float *scratch;    /* (ROWS, n_padded) */
+    float *scratch;    /* (JP_GAUSS_ROWS, n_padded) */
     keyed_row *keys;   /* (JP_GAUSS_TILE) */
 } gauss_work;
 
 static int64_t lay_out(const jp_gauss *g, char *base, gauss_work *w)
 {
     int64_t used = 0, t = triangle(g->n_columns);
-    w->factor = (d8 *)(base + used), used += t * 64;
+    w->factor = (double *)(base + used), used += t * 64;
     w->whitening = (float *)(base + used), used += t * g->n_padded * 4;
     w->log_norm = (float *)(base + used), used += g->n_padded * 4;
-    w->scratch = (float *)(base + used), used += ROWS * g->n_padded * 4;
+    w->scratch = (float *)(base + used), used += JP_GAUSS_ROWS * g->n_padded * 4;
     w->keys = (keyed_row *)(base + used), used += JP_GAUSS_TILE * (int64_t)sizeof(keyed_row);
     return used;
 }
@@ -211,32 +101,31 @@ int64_t jp_gauss_work_size(const jp_gauss *gauss)
     return lay_out(gauss, (char *)64, &w) + 64;
 }
 
-JP_INLINE pattern pattern_of(const jp_gauss *g, uint64_t missing, int32_t *observed, gauss_work *w)
+JP_INLINE jp_pattern pattern_of(const jp_gauss *g, uint64_t missing, int32_t *observed, gauss_work *w)
 {
     int64_t d = 0;
     for (int32_t j = 0; j < g->n_columns; j++)
         if (!(missing >> j & 1)) observed[d++] = j;
-    if (d == g->n_columns) return (pattern){d, observed, g->whitening_lanes, g->log_norm};
+    if (d == g->n_columns) return (jp_pattern){d, observed, g->whitening_lanes, g->log_norm};
     whiten_observed(g, observed, d, w->whitening, w->log_norm, w->factor);
-    return (pattern){d, observed, w->whitening, w->log_norm};
+    return (jp_pattern){d, observed, w->whitening, w->log_norm};
 }
 
 /* Rows keys[0 .. n) share one pattern; a short last group repeats its first row. */
-JP_INLINE void leaf_of_pattern(const jp_gauss *g, const pattern *p, const float *z, const int64_t *rows,
+JP_INLINE void leaf_of_pattern(const jp_gauss *g, const jp_pattern *p, const float *z, const int64_t *rows,
                                const keyed_row *keys, int64_t n, float *leaf, int64_t n_leaf,
                                int64_t leaf_at, double *log_scale, float *scratch)
 {
-    for (int64_t i = 0; i < n; i += ROWS) {
-        const float *x[ROWS];
-        float *out[ROWS], best[ROWS];
-        int64_t taken = n - i < ROWS ? n - i : ROWS;
-        for (int r = 0; r < ROWS; r++) {
+    for (int64_t i = 0; i < n; i += JP_GAUSS_ROWS) {
+        const float *x[JP_GAUSS_ROWS];
+        float *out[JP_GAUSS_ROWS], best[JP_GAUSS_ROWS];
+        int64_t taken = n - i < JP_GAUSS_ROWS ? n - i : JP_GAUSS_ROWS;
+        for (int r = 0; r < JP_GAUSS_ROWS; r++) {
             int64_t row = keys[i + (r < taken ? r : 0)].row;
             x[r] = z + (rows ? rows[row] : row) * g->n_columns;
             out[r] = scratch + r * g->n_padded;
-            best[r] = -1e30f;
         }
-        for (int64_t s = 0; s < g->n_padded; s += LANES) sixteen_states(g, p, x, s, best, out);
+        log_densities(g, p, x, best, out);
         for (int r = 0; r < taken; r++) {
             int64_t row = keys[i + r].row;
             scale_leaf(out[r], g->n_states, best[r], leaf + row * n_leaf + leaf_at);
@@ -258,7 +147,7 @@ int jp_gauss_leaf(const jp_gauss *gauss, const float *z, const int64_t *rows, in
         sort_rows(gauss, z, rows, first, n, w.keys);
         for (int64_t i = 0, end; i < n; i = end) {
             for (end = i + 1; end < n && w.keys[end].missing == w.keys[i].missing; end++) {}
-            pattern p = pattern_of(gauss, w.keys[i].missing, observed, &w);
+            jp_pattern p = pattern_of(gauss, w.keys[i].missing, observed, &w);
             leaf_of_pattern(gauss, &p, z, rows, w.keys + i, end - i, leaf, n_leaf, leaf_at, log_scale, w.scratch);
         }
     }
