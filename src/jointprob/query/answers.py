@@ -14,8 +14,8 @@ from jointprob.query.numeric import Mixture, Normals
 from jointprob.query.passes import Marginals, Pass, log_sum_exp
 
 NEGLIGIBLE = 1e-9  # posterior below which a state has no part in a numeric answer
-NODES = (1, 64)  # of conditioning on no interval and on one
-MORE_NODES = 512  # and on several
+NODES = (1, 128)  # of conditioning on no interval and on one
+MORE_NODES = 1024  # and on several
 
 
 class Answers:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jointprob.joint.tree import Floats, Sizes
 from jointprob.query.answers import Answers, shares
-from jointprob.query.evidence import Given, read_rows
+from jointprob.query.evidence import Given, blank_empty, read_rows
 from jointprob.query.numeric import Mixture
 from jointprob.query.passes import Pass
 from jointprob.query.sampling import draw_rows, seed_of
@@ -237,7 +237,7 @@ class Conditional:
 
         blocks = run_blocks(draw, self.n_rows * int(n_per_row), DRAWS_AT_ONCE, self.n_jobs)
         columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
-        return to_container(columns, self.schema)
+        return to_container(blank_empty(columns, self.schema), self.schema)
 
     # ---- asking ----
 

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jointprob.encode import CONTINUOUS, Encoding
 from jointprob.query.view import Mask
@@ -18,6 +19,7 @@ from jointprob.table import MISSING, UNSEEN, Table, conform
 
 MAX_BRANCHES = 1 << 12
 
+Cells = NDArray[Any]
 Ends = tuple[float | None, float | None]
 
 
@@ -47,7 +49,7 @@ class Given:
     table: Table
     sets: dict[int, Mask] = field(default_factory=dict)
     intervals: dict[int, Ends] = field(default_factory=dict)
-    atoms: dict[int, np.ndarray] = field(default_factory=dict)
+    atoms: dict[int, Cells] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -82,7 +84,7 @@ def _level_set(encoding: Encoding, column: int, allowed: Mask) -> Branch:
     return Branch({encoding.categorical.index(column): allowed}, {})
 
 
-def _atom_mask(encoding: Encoding, j: int, codes: np.ndarray) -> Mask:
+def _atom_mask(encoding: Encoding, j: int, codes: Cells) -> Mask:
     allowed = np.zeros(1 + len(encoding.atoms[j]), np.bool_)
     allowed[codes] = True
     return allowed
@@ -98,7 +100,7 @@ def _interval_ways(encoding: Encoding, column: int, ends: Ends) -> list[Branch]:
     return ways + ([Branch({place: _atom_mask(encoding, j, atoms)}, {})] if len(atoms) else [])
 
 
-def _atom_ways(encoding: Encoding, column: int, values: np.ndarray) -> list[Branch]:
+def _atom_ways(encoding: Encoding, column: int, values: Cells) -> list[Branch]:
     j = encoding.numeric.index(column)
     atoms = np.flatnonzero(np.isin(encoding.atoms[j], values)) + 1
     place = encoding.companion_of[j]
@@ -115,14 +117,18 @@ def _atom_ways(encoding: Encoding, column: int, values: np.ndarray) -> list[Bran
 def read_rows(X: Any, schema: Schema, partial: bool = False, name: str = "X") -> Table:
     """Rows by the fitted schema; columns that were all missing in fit stay missing."""
     table = conform(X, schema, partial=partial, name=name, estimator_name="Joint")
-    columns = [
-        _all_missing(column, table.n_rows) if column.empty else cells
-        for column, cells in zip(schema, table.columns, strict=True)
+    return Table(schema, table.n_rows, blank_empty(table.columns, schema))
+
+
+def blank_empty(columns: Sequence[Cells], schema: Schema) -> list[Cells]:
+    """Columns that were all missing in fit made all missing."""
+    return [
+        _all_missing(column, len(cells)) if column.empty else cells
+        for column, cells in zip(schema, columns, strict=True)
     ]
-    return Table(schema, table.n_rows, columns)
 
 
-def _all_missing(column: Column, n_rows: int) -> np.ndarray:
+def _all_missing(column: Column, n_rows: int) -> Cells:
     return np.full(n_rows, np.int32(MISSING) if column.is_categorical else np.nan)
 
 
@@ -222,7 +228,7 @@ def _known_levels(column: Column, values: set[Any] | frozenset[Any]) -> Mask:
     return allowed
 
 
-def _numbers(column: Column, values: set[Any] | frozenset[Any]) -> np.ndarray:
+def _numbers(column: Column, values: set[Any] | frozenset[Any]) -> Cells:
     for value in values:
         if not _is_number(value) or isnan(value):
             raise ValueError(

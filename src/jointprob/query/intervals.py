@@ -47,7 +47,8 @@ def lattice(n_dims: int, n_nodes: int, shift: float = 0.0) -> Nodes:
     k = np.arange(n_nodes) + 0.5
     rates = [1 / n_nodes, *np.sqrt(PRIMES[: max(0, n_dims - 1)])][:n_dims]
     v = np.mod(np.outer(rates, k) + shift * np.sqrt(np.arange(1, n_dims + 1))[:, None], 1.0)
-    return Nodes(v * v * (3 - 2 * v), np.prod(6 * v * (1 - v), axis=0))
+    weight = np.prod(6 * v * (1 - v), axis=0)
+    return Nodes(v * v * (3 - 2 * v), weight / weight.mean())
 
 
 def inside(low: Floats, high: Floats) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Floats
 from jointprob.query.answers import Answers
 from jointprob.query.conditional import Conditional, float_schema
-from jointprob.query.evidence import Given, read_given, read_rows, read_where
+from jointprob.query.evidence import Given, blank_empty, read_given, read_rows, read_where
 from jointprob.query.explain import surprises
 from jointprob.query.impute import fill
 from jointprob.query.marginal import select_encoding, select_member, select_schema
@@ -239,7 +239,7 @@ class Joint:
 
         blocks = run_blocks(draw, max(int(n), 1), SAMPLE_ROWS, n_jobs)
         columns = [np.concatenate(parts)[: int(n)] for parts in zip(*blocks, strict=True)]
-        return to_container(columns, self.schema)
+        return to_container(blank_empty(columns, self.schema), self.schema)
 
     def impute(
         self,
@@ -272,7 +272,7 @@ class Joint:
         passes = self._passes(Given(table), n_jobs)
         seed = seed_of(random_state) if method == "sample" else 0
         columns = fill(passes, table, method, seed, n_jobs)
-        return to_container(columns, self.schema)
+        return to_container(blank_empty(columns, self.schema), self.schema)
 
     def explain(self, X: Any, *, n_jobs: int | None = None) -> Any:
         """Surprise of every cell: -log p(cell | all other cells of its row), in nats.
