@@ -208,11 +208,10 @@ def show_strangest(model: JEPADensity, test: Columns) -> None:
     """Print the least probable held-out row and the cell of it that surprises most."""
     row = np.argmin(model.score_samples(test))
     one = take(test, np.array([row]))
-    surprise = np.ravel(np.asarray(model.joint_.explain(one), dtype=float))
-    cell = int(np.nanargmax(surprise))
-    name = list(test)[cell]
+    surprise = model.joint_.explain(one)
+    name = max(surprise, key=lambda n: np.nan_to_num(surprise[n][0], nan=-np.inf))
     say(f"\nStrangest held-out row: number {row}")
-    say(f"  its strangest cell: {name} = {show(one[name][0])} ({surprise[cell]:.1f} nats)")
+    say(f"  its strangest cell: {name} = {show(one[name][0])} ({surprise[name][0]:.1f} nats)")
     others = {key: column for key, column in one.items() if key != name}
     expected = model.joint_.impute({**others, name: missing_like(one[name])})
     say(f"  the rest of the row would expect {name} = {show(expected[name][0])}")
