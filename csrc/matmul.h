@@ -5,7 +5,7 @@
 
 #include "panel.h"
 
-#define JP_MATMUL_ROWS 8 /* row pointers are padded to a multiple of this */
+#define JP_MATMUL_ROWS 4 /* row pointers are padded to a multiple of this */
 
 /* out[i][j ..] = sum over k of in[i][k] * table[k, j ..], for ROWS rows and VECS vectors of columns. */
 #define JP_DEFINE_ROWS(NAME, VEC, VECS, ROWS)                                                     \
@@ -58,6 +58,8 @@ typedef float jp_vec1;
 
 JP_DEFINE_BOTH(8x2x16, jp_vec16, 2, 8)
 JP_DEFINE_BOTH(8x1x16, jp_vec16, 1, 8)
+JP_DEFINE_ROWS(jp_rows_4x2x16, jp_vec16, 2, 4)
+JP_DEFINE_ROWS(jp_rows_4x1x16, jp_vec16, 1, 4)
 JP_DEFINE_BOTH(4x2x8, jp_vec8, 2, 4)
 JP_DEFINE_BOTH(4x1x8, jp_vec8, 1, 4)
 JP_DEFINE_BOTH(4x2x4, jp_vec4, 2, 4)
@@ -69,6 +71,13 @@ JP_DEFINE_BOTH(4x1x1, jp_vec1, 1, 4)
         for (int64_t i = 0; i < n; i += ROWS)                                                     \
             jp_rows_##SIZE(depth, in + i, table, ld, out + i, j)
 
+#define JP_ROWS_BY_8(SIZE, COLUMNS)                                                               \
+    for (; j + COLUMNS <= m; j += COLUMNS) {                                                      \
+        int64_t i = 0;                                                                            \
+        for (; i + 8 <= n; i += 8) jp_rows_8x##SIZE(depth, in + i, table, ld, out + i, j);        \
+        if (i < n) jp_rows_4x##SIZE(depth, in + i, table, ld, out + i, j);                        \
+    }
+
 /* out[i][0 .. m) = in[i][0 .. depth) table (depth, m); 2 n m depth FLOPs. n counts padding, a multiple of
    JP_MATMUL_ROWS; a row's bits depend neither on n nor on its neighbours. */
 JP_INLINE void jp_rows_times(int64_t n, int64_t m, int64_t depth, const float *const *in,
@@ -77,8 +86,8 @@ JP_INLINE void jp_rows_times(int64_t n, int64_t m, int64_t depth, const float *c
     int64_t j = 0;
     int lanes = jp_vector_lanes();
     if (lanes == 16) {
-        JP_ROWS_BY(8x2x16, 8, 32);
-        JP_ROWS_BY(8x1x16, 8, 16);
+        JP_ROWS_BY_8(2x16, 32);
+        JP_ROWS_BY_8(1x16, 16);
     }
     if (lanes >= 8) {
         JP_ROWS_BY(4x2x8, 4, 16);
