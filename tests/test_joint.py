@@ -163,6 +163,26 @@ def parents(rng, n_blocks, shape):
     ]
 
 
+@pytest.mark.parametrize("n_states", [64, 100, 257])
+def test_sharp_subsets(n_states):
+    """Rows that leave a handful of many states, among rows that leave all."""
+    rng = np.random.default_rng(n_states)
+    blocks = [
+        Block(-1, 3),
+        Block(0, n_states, ()),
+        Block(1, 5),
+        Block(1, n_states, ()),
+        Block(3, 2),
+    ]
+    problem = observe(rng, blocks, 40, missing=0.5)
+    sharp = rng.random(40) < 0.7
+    kept = problem.leaf > 0.9  # a leaf's largest is 1
+    problem.leaf[sharp] = np.where(kept, problem.leaf, 0)[sharp]
+    check_all(problem)
+    alone = problem.log_prob(cuts=range(1, 40))
+    assert alone.tobytes() == problem.log_prob().tobytes()
+
+
 def test_nothing_known():
     rng = np.random.default_rng(0)
     problem = observe(rng, [Block(-1, 3), Block(0, 4, (2, 1)), Block(0, 2)], 7, missing=1, unseen=0)
