@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from jointprob.encode import CONTINUOUS
-from jointprob.joint.tree import Floats, Points, Sizes
-from jointprob.query.intervals import cut, lattice
+from jointprob.joint.tree import Codes, Floats, Points, Sizes
+from jointprob.query.intervals import cut, lattice, shifted
 from jointprob.query.numeric import Mixture, Normals
 from jointprob.query.passes import Marginals, Pass, log_sum_exp
 
@@ -140,27 +141,53 @@ def normals_of(
     """Column j of z as weighted normals: one for each state and each node of other intervals."""
     row, state = np.nonzero(posterior > NEGLIGIBLE)
     mass = weight[row] * posterior[row, state]
+    if one.cut_columns(g):
+        return _cut_normals(one, g, j, rows[row], state.astype(np.int32), row, mass)
+    return _plain_normals(one, g, j, rows[row], state.astype(np.int32), row, mass)
+
+
+def _plain_normals(
+    one: Pass, g: int, j: int, rows: Sizes, state: Codes, row: Sizes, mass: Floats
+) -> Normals:
+    """One normal for each state, the same for all rows that know no cell of the block."""
+    n_states = one.view.tree.gaussians[g].n_states
+    bare = np.isnan(one.parts[g][rows]).all(axis=1)
+    rest = np.flatnonzero(~bare)
+    which = state.astype(np.int64)
+    which[rest] = n_states + np.arange(len(rest))
+    known_mean, known_factor = one.condition(g, rows[rest], state[rest], [j])
+    mean, deviation = one.view.alone(g, one.view.place_of_numeric[j].position)
+    return Normals(
+        one.view.encoding.marginals[j], row, mass, which,
+        np.concatenate([mean, known_mean[:, 0]]),
+        np.concatenate([deviation, known_factor[:, 0, 0]]),
+    )  # fmt: skip
+
+
+def _cut_normals(
+    one: Pass, g: int, j: int, rows: Sizes, state: Codes, row: Sizes, mass: Floats
+) -> Normals:
+    """Normals given intervals of the block: one for each state and node of the other intervals."""
     others = [column for column in one.cut_columns(g) if column != j]
     low, high = one.intervals.get(j, (-np.inf, np.inf))
     n_nodes = NODES[len(others)] if len(others) < len(NODES) else MORE_NODES
-    mean, factor = one.condition(g, rows[row], state.astype(np.int32), [*others, j])
+    mean, factor = one.condition(g, rows, state, [*others, j])
     drawn = cut(mean, factor, *one.ends(others), lattice(len(others), n_nodes))
-    shift, deviation = mean[:, -1, None], factor[:, -1, -1, None]
-    for k, y in enumerate(drawn.y):
-        shift = shift + factor[:, -1, k, None] * y
-    shape = (len(row), n_nodes)
+    shift = shifted(mean, factor, len(others), drawn.y)
     normals = Normals(
         one.view.encoding.marginals[j],
         np.repeat(np.arange(len(row)), n_nodes),
         (drawn.weight / n_nodes).ravel(),
-        np.broadcast_to(shift, shape).ravel(),
-        np.broadcast_to(deviation, shape).ravel(),
+        np.arange(len(row) * n_nodes),
+        np.broadcast_to(shift, (len(row), n_nodes)).ravel(),
+        np.repeat(factor[:, -1, -1], n_nodes),
         low,
         high,
     )
     inside = normals.sum(normals.below(np.array(np.inf)), len(row))
     scale = mass / np.where(inside > 0, inside, 1)
-    return Normals(
-        normals.marginal, np.repeat(row, n_nodes), normals.weight * np.repeat(scale, n_nodes),
-        normals.mean, normals.deviation, low, high,
-    )  # fmt: skip
+    return replace(
+        normals,
+        row=np.repeat(row, n_nodes),
+        weight=normals.weight * np.repeat(scale, n_nodes),
+    )

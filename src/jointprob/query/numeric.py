@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from jointprob.joint.tree import Floats, Sizes
@@ -15,9 +16,9 @@ from jointprob.marginal import Marginal, log_normal
 from jointprob.query.intervals import draw_inside, lattice
 
 N_HERMITE = 32
-N_BISECTIONS = 64
-N_TRIALS = 128
-FARTHEST_SCORE = 1e3  # beyond it a marginal's inverse is at the largest number anyway
+MAX_STEPS = 80
+TOLERANCE = 1e-11  # of a quantile, in normal scores
+N_TRIALS = 64
 NODES, NODE_WEIGHTS = hermegauss(N_HERMITE)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
@@ -31,7 +32,11 @@ class Normals:
     marginal : Marginal
         Turns z into the column's unit.
     row : int64 (n,)
-    weight, mean, deviation : float64 (n,)
+        Ascending.
+    weight : float64 (n,)
+    which : int64 (n,)
+        Which of the distinct normals: rows that know nothing of a block share those of its states.
+    means, deviations : float64 (n_distinct,)
     low, high : float
         Interval of z outside which there is no mass; a normal's weight is that before the cut.
     """
@@ -39,10 +44,21 @@ class Normals:
     marginal: Marginal
     row: Sizes
     weight: Floats
-    mean: Floats
-    deviation: Floats
+    which: Sizes
+    means: Floats
+    deviations: Floats
     low: float = -np.inf
     high: float = np.inf
+
+    @cached_property
+    def mean(self) -> Floats:
+        """float64 (n,)"""
+        return self.means[self.which]
+
+    @cached_property
+    def deviation(self) -> Floats:
+        """float64 (n,)"""
+        return self.deviations[self.which]
 
     @property
     def is_cut(self) -> bool:
@@ -76,19 +92,31 @@ class Normals:
 
     def first_moment(self, n_rows: int) -> Floats:
         """Row sums of weight * E[x], by quadrature."""
-        if self.is_cut:
-            return self._first_moment_cut(n_rows)
-        z = self.mean[:, None] + self.deviation[:, None] * NODES
-        return self.sum((self._to_x(z) * NODE_WEIGHTS).sum(axis=1), n_rows)
+        moments = self._cut_moments() if self.is_cut else self._moments()
+        return self.sum(moments[self.which], n_rows)
 
-    def _first_moment_cut(self, n_rows: int) -> Floats:
+    def _moments(self) -> Floats:
+        z = self.means[:, None] + self.deviations[:, None] * NODES
+        return np.asarray((self._to_x(z) * NODE_WEIGHTS).sum(axis=1))
+
+    def _cut_moments(self) -> Floats:
+        """E[x; low < z < high] of each distinct normal."""
         nodes = lattice(1, 2 * N_HERMITE)
         ends = [
-            (end - self.mean[:, None]) / self.deviation[:, None] for end in (self.low, self.high)
+            (end - self.means[:, None]) / self.deviations[:, None] for end in (self.low, self.high)
         ]
         score, mass = draw_inside(ends[0], ends[1], nodes.u[0])
-        x = self._to_x(self.mean[:, None] + self.deviation[:, None] * np.nan_to_num(score))
-        return self.sum(mass[:, 0] * (x * nodes.weight).mean(axis=1), n_rows)
+        x = self._to_x(self.means[:, None] + self.deviations[:, None] * np.nan_to_num(score))
+        return np.asarray(mass[:, 0] * (x * nodes.weight).mean(axis=1))
+
+    def reach(self, n_rows: int) -> tuple[Floats, Floats]:
+        """Range of x that holds a row's mass but 1e-18, float64 (n_rows,); (inf, -inf) if none."""
+        low, high = np.full(n_rows, np.inf), np.full(n_rows, -np.inf)
+        np.minimum.at(low, self.row, np.clip(self.mean - 9 * self.deviation, self.low, self.high))
+        np.maximum.at(high, self.row, np.clip(self.mean + 9 * self.deviation, self.low, self.high))
+        some = low <= high
+        low[some], high[some] = self.marginal.inverse(low[some]), self.marginal.inverse(high[some])
+        return low, high
 
     def _to_x(self, z: Floats) -> Floats:
         return self.marginal.inverse(z.ravel()).reshape(z.shape)
@@ -140,24 +168,33 @@ class Mixture:
         return np.asarray(moment / self.total)
 
     def quantile(self, q: float) -> Floats:
-        """Smallest x with P(column <= x) >= q, float64 (n_rows,), by bisection of the CDF."""
+        """Smallest x with P(column <= x) >= q, float64 (n_rows,)."""
+        x = self._atom_at(q)
         if not self.normals:
             return self._atom_quantile(q)
         marginal = self.normals[0].marginal
-        low = np.full(self.n_rows, -FARTHEST_SCORE)
-        high = -low
-        for _ in range(N_BISECTIONS):
-            middle = 0.5 * (low + high)
-            enough = self.cdf(marginal.inverse(middle)) >= q
-            high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-        return self._snap(marginal.inverse(high), q)
+        low, high = self._reach()
+        t = solve(
+            lambda t: self.cdf(marginal.inverse(t)) - q,
+            marginal.forward(low)[0], marginal.forward(high)[0], done=~np.isnan(x),
+        )  # fmt: skip
+        return np.asarray(np.where(np.isnan(x), marginal.inverse(t), x))
 
-    def _snap(self, x: Floats, q: float) -> Floats:
-        """Where the CDF jumps past q at an atom, the quantile is that atom exactly."""
+    def _reach(self) -> tuple[Floats, Floats]:
+        """Range of x that holds all of a row's mass, atoms included."""
+        lows, highs = zip(*(normals.reach(self.n_rows) for normals in self.normals), strict=True)
+        low, high = np.minimum.reduce(lows), np.maximum.reduce(highs)
+        if len(self.atoms):
+            low, high = np.minimum(low, self.atoms[0]), np.maximum(high, self.atoms[-1])
+        return low, high
+
+    def _atom_at(self, q: float) -> Floats:
+        """The atom at which the CDF jumps past q, NaN in rows where it passes q elsewhere."""
+        x = np.full(self.n_rows, np.nan)
         for a, atom in enumerate(self.atoms):
             up_to = self.cdf(np.full(self.n_rows, atom))
             before = up_to - self.atom_weight[:, a] / self.total
-            x = np.where((before < q) & (up_to >= q) & (self.atom_weight[:, a] > 0), atom, x)
+            x[(before < q) & (up_to >= q) & (self.atom_weight[:, a] > 0)] = atom
         return x
 
     def _atom_quantile(self, q: float) -> Floats:
@@ -167,7 +204,7 @@ class Mixture:
     def mode(self) -> Floats:
         """The commonest atom where atoms hold at least half of the mass, else a most likely number.
 
-        That number has the largest density of 128 between the quantiles of 1 % and 99 %. A density
+        That number has the largest density of 64 between the quantiles of 1 % and 99 %. A density
         through quantile knots has a spike wherever values crowd, and its very top says little.
         """
         best = np.full(self.n_rows, np.nan)
@@ -188,3 +225,47 @@ class Mixture:
             low, high = (marginal.forward(self.quantile(q))[0] for q in (0.01, 0.99))
             for share in (np.arange(N_TRIALS) + 0.5) / N_TRIALS:
                 yield marginal.inverse(low + share * (high - low))
+
+
+def solve(
+    f: Callable[[Floats], Floats], low: Floats, high: Floats, done: NDArray[np.bool_]
+) -> Floats:
+    """Where increasing functions pass zero, within 1e-11, each row on its own.
+
+    Chandrupatla (1997), doi:10.1016/S0965-9978(96)00051-8: inverse quadratic interpolation where it
+    can be trusted, else bisection.
+
+    Parameters
+    ----------
+    f : callable
+        Of all rows' points, float64 (n_rows,).
+    low, high : float64 (n_rows,)
+        Ends of the search.
+    done : bool (n_rows,)
+        Rows that need no answer.
+    """
+    a, b, t = high, low, np.full(len(low), 0.5)
+    fa, fb = f(a), f(b)
+    for _ in range(MAX_STEPS):
+        least = TOLERANCE / np.maximum(np.abs(b - a), TOLERANCE)
+        done = done | (least >= 0.5) | (fa == 0)
+        if done.all():
+            break
+        step = np.where(done, 0, np.clip(t, np.minimum(least, 0.5), np.maximum(1 - least, 0.5)))
+        x = a + step * (b - a)
+        fx = f(x)
+        turn = ~done & ((fx >= 0) != (fa >= 0))
+        c, fc = np.where(turn, b, a), np.where(turn, fb, fa)
+        b, fb = np.where(turn, a, b), np.where(turn, fa, fb)
+        a, fa = np.where(done, a, x), np.where(done, fa, fx)
+        t = interpolate(a, b, c, fa, fb, fc)
+    return np.asarray(np.where(fa >= 0, a, b))
+
+
+def interpolate(a: Floats, b: Floats, c: Floats, fa: Floats, fb: Floats, fc: Floats) -> Floats:
+    """Next step from a towards b as a share of their distance."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
+        t = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+        trusted = (phi * phi < xi) & ((1 - phi) ** 2 < 1 - xi) & np.isfinite(t)
+    return np.where(trusted, t, 0.5)

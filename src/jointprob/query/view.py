@@ -138,6 +138,14 @@ class View:
         """The Gaussians of each numeric block."""
         return tuple(_query.States(g.means.copy(), g.covariances) for g in self.tree.gaussians)
 
+    def alone(self, g: int, position: int) -> tuple[Floats, Floats]:
+        """Mean and deviation of one column of Gaussian block g in every state."""
+        gaussians = self.tree.gaussians[g]
+        diagonal = position * (position + 1) // 2 + position
+        variance = gaussians.covariance_lanes[diagonal, : gaussians.n_states]
+        mean = gaussians.mean_lanes[position, : gaussians.n_states]
+        return mean.astype(np.float64), np.sqrt(np.maximum(variance, 1e-12))
+
     def block(self, b: int, states: Points) -> Points:
         """Block b's part of rows of all states."""
         return states[:, self.state_at[b] : self.state_at[b] + self.tree.n_states[b]]
