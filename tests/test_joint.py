@@ -199,6 +199,82 @@ def test_without_weights_every_row_counts_once():
         assert a.tobytes() == b.tobytes()
 
 
+# ---- the M-step ----
+
+
+def level_shares(tree):
+    """Every level of a cell alike."""
+    shares = []
+    for b in range(tree.n_blocks):
+        cell = tree.cell[tree.cell_at[b] : tree.cell_at[b] + tree.n_levels[b]]
+        shares.append(1 / np.bincount(cell)[cell] if len(cell) else np.empty(0))
+    return np.concatenate(shares).astype(np.float32)
+
+
+def maximise(problem, counts, running, batch_rows, step, rows=1000.0, pull=1.0, level_pull=1.0):
+    tree = problem.tree
+    widest = int(tree.n_states.max())
+    tree.kernel.maximise(
+        _joint.Counts(*counts), *running, level_shares(tree), rows, pull, level_pull, batch_rows,
+        step, 0, tree.n_blocks, np.empty((widest + 20) ** 2 + 2 * widest),
+    )  # fmt: skip
+
+
+@given(seeds, st.integers(1, 8), st.sampled_from([1.0, 0.3]), st.sampled_from([0.01, 1.0, 50.0]))
+@settings(max_examples=40)
+def test_tables_after_a_step_equal_their_twin(seed, n_blocks, step, pull):
+    rng = np.random.default_rng(seed)
+    problem = observe(rng, random_blocks(rng, n_blocks, WIDTHS[:6]), 40)
+    tree, batch_rows = problem.tree, float(problem.weight.sum())
+    running = [rng.random(a.shape, np.float32) / a.size for a in (tree.transition, tree.emission)]
+    moved, emitted = [
+        [
+            (1 - step) * old + step / batch_rows * new
+            for old, new in zip(before, counted, strict=True)
+        ]
+        for before, counted in zip(by_block(tree, *running), expected_counts(problem), strict=True)
+    ]
+    counts = problem.expect()[2]
+    want = reference.maximise(tree, moved, emitted, level_shares(tree), 1000, pull, 2 * pull)
+    maximise(problem, counts, running, batch_rows, step, 1000.0, pull, 2 * pull)
+    for b, (table, levels) in enumerate(
+        zip(*by_block(tree, tree.transition, tree.emission), strict=True)
+    ):
+        close(table, want[0][b], 1e-4)
+        close(table.sum(axis=1), 1)
+        if tree.n_levels[b] > tree.n_cells[b]:
+            close(levels, want[1][b], 1e-4)
+    assert not any(a.any() for a in counts)
+    check_log_prob(problem)  # and the tables that follow from these
+
+
+def by_block(tree, transition, emission):
+    moved, emitted = [], []
+    for b in range(tree.n_blocks):
+        moved.append(reference.tree_table(tree, transition, b))
+        shape = (tree.n_levels[b], tree.n_states[b] // tree.n_cells[b])
+        start = tree.emission_at[b]
+        emitted.append(emission[start : start + shape[0] * shape[1]].reshape(shape).astype(float))
+    return moved, emitted
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_em_never_loses_likelihood(seed):
+    """All rows in every step, next to no smoothing."""
+    rng = np.random.default_rng(seed)
+    problem = observe(rng, random_blocks(rng, 7, [1, 2, 3, 4]), 200)
+    tree, before = problem.tree, -np.inf
+    running = [np.zeros_like(tree.transition), np.zeros_like(tree.emission)]
+    # a tree's own emissions must start as the M-step leaves them: alike where a cell has one level
+    maximise(problem, problem.expect()[2], running, problem.weight.sum(), 1.0, 200.0, 1.0, 1.0)
+    for _ in range(25):
+        log_prob, _, counts = problem.expect()
+        total = float(log_prob @ problem.weight)
+        assert total > before - 1e-3
+        before = total
+        maximise(problem, counts, running, problem.weight.sum(), 1.0, 200.0, 1e-7, 1e-7)
+
+
 # ---- blocking ----
 
 

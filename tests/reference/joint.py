@@ -122,3 +122,52 @@ def expect(tree, codes, leaf, leaf_at, weight):
             if code >= 0 or leaf_at[b] >= 0 or tree.message_at[b] < 0:
                 moved[b] += w * pair[b]
     return moved, emitted
+
+
+def maximise(tree, moved, emitted, level_share, rows, smoothing, emission_smoothing):
+    """Transition and emission tables from counts that are shares of a row; `rows` turns these
+    into counts."""
+    tables, levels = [], []
+    for b in range(len(moved)):
+        sizes = [
+            (1, 1) if b == 0 else cells_and_width(tree, tree.parent[b]),
+            cells_and_width(tree, b),
+        ]
+        tables.append(smoothed_transitions(moved[b].reshape(sum(sizes, ())) * rows, smoothing))
+        cell = tree.cell[tree.cell_at[b] : tree.cell_at[b] + tree.n_levels[b]]
+        share = level_share[tree.cell_at[b] : tree.cell_at[b] + tree.n_levels[b]]
+        shares = smoothed_emissions(emitted[b] * rows, cell, share, emission_smoothing)
+        levels.append((1 - float(tree.unseen[b])) * shares)
+    return tables, levels
+
+
+def cells_and_width(tree, b):
+    return int(tree.n_cells[b]), int(tree.n_states[b] // tree.n_cells[b])
+
+
+def smoothed_transitions(counts, pull):
+    """From counts (v', k', v, k) of state (cell v', subset k') to state (v, k).
+
+    P(v, k | v', k') leans on P(v | v', k') P(k | k'): subsets persist from block to block.
+    P(v | v', k') leans on P(v | v'), that and P(k | k') on the marginals of v and k, and these by
+    half a row on uniform ones.
+    """
+    subset = leaning(counts.sum(axis=(0, 1, 2)), 0.5, 1 / counts.shape[3])
+    cell = leaning(counts.sum(axis=(0, 1, 3)), 0.5, 1 / counts.shape[2])
+    subset = leaning(counts.sum(axis=(0, 2)), pull, subset)  # k', k
+    cell = leaning(counts.sum(axis=(1, 3)), pull, cell)  # v', v
+    cell = leaning(counts.sum(axis=3), pull, cell[:, None])  # v', k', v
+    prior = cell[:, :, :, None] * subset[None, :, None, :]
+    n_above = counts.shape[0] * counts.shape[1]
+    return leaning(counts.reshape(n_above, -1), pull, prior.reshape(n_above, -1))
+
+
+def leaning(counts, pull, prior):
+    """Probabilities along the last axis, with `pull` pseudo-rows spread like `prior`."""
+    return (counts + pull * prior) / (counts.sum(axis=-1, keepdims=True) + pull)
+
+
+def smoothed_emissions(counts, cell, share, pull):
+    """P(level | state) within each cell, (n_levels, width); one level alone has all of it."""
+    total = np.array([counts[cell == c].sum(axis=0) for c in cell]).reshape(counts.shape)
+    return (counts + pull * share[:, None]) / (total + pull)
