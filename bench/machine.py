@@ -11,13 +11,17 @@ from threadpoolctl import threadpool_limits
 
 
 def fastest(*calls: Callable[[], Any], rounds: int = 7) -> list[float]:
-    """Least seconds of each call; the calls take turns, so that all meet the same machine."""
+    """Least seconds of each call; the calls take turns, so that all meet the same machine.
+
+    A turn is three runs: the first may find the caches full of another call's data.
+    """
     seconds = [np.inf] * len(calls)
     for _ in range(rounds):
         for k, call in enumerate(calls):
-            start = perf_counter()
-            call()
-            seconds[k] = min(seconds[k], perf_counter() - start)
+            for _ in range(3):
+                start = perf_counter()
+                call()
+                seconds[k] = min(seconds[k], perf_counter() - start)
     return seconds
 
 
@@ -38,11 +42,11 @@ def matmul() -> Callable[[], Any]:
 def copy_bytes_per_second() -> float:
     """Of 512 MB read and written."""
     source, target = np.ones(2**25), np.zeros(2**25)
-    return 2 * source.nbytes / fastest(lambda: np.copyto(target, source))[0]
+    return 2 * source.nbytes / fastest(lambda: np.copyto(target, source), rounds=2)[0]
 
 
 def matmul_flops_per_second() -> float:
-    return MATMUL_FLOPS / fastest(matmul(), rounds=5)[0]
+    return MATMUL_FLOPS / fastest(matmul(), rounds=2)[0]
 
 
 def state(benchmark: Any, limits: tuple[float, float], n_bytes: float, flops: float) -> None:

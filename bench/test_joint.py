@@ -100,7 +100,7 @@ def em_pass(shape: str) -> str:
     tree = two_level_tree(shape)
     b = batch(tree)
     e_step, both, product = fastest(
-        lambda: expect(tree, b), lambda: (expect(tree, b), maximise(tree, b)), matmul(), rounds=40
+        lambda: expect(tree, b), lambda: (expect(tree, b), maximise(tree, b)), matmul(), rounds=15
     )
     flops, limit = 6 * b.n_rows * edge_products(tree), MATMUL_FLOPS / product
     cells = [
