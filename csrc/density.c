@@ -42,13 +42,13 @@ int jp_gauss_derive(jp_gauss *gauss, void *work)
 }
 
 /* leaf = exp(log density - best), negligible subsets exactly zero. */
-JP_INLINE void scale_leaf(const float *log_density, int64_t n, float best, float *leaf)
+JP_INLINE void scale_leaf(const float *log_density, int64_t n, float best, float negligible, float *leaf)
 {
 #pragma omp simd
     for (int64_t s = 0; s < n; s++) {
         float x = log_density[s] - best;
-        float y = exp_negative(x > -JP_NEGLIGIBLE ? x : -JP_NEGLIGIBLE);
-        leaf[s] = x > -JP_NEGLIGIBLE ? y : 0;
+        float y = exp_negative(x > -negligible ? x : -negligible);
+        leaf[s] = x > -negligible ? y : 0;
     }
 }
 
@@ -106,9 +106,9 @@ JP_INLINE jp_pattern pattern_of(const jp_gauss *g, uint64_t missing, int32_t *ob
     int64_t d = 0;
     for (int32_t j = 0; j < g->n_columns; j++)
         if (!(missing >> j & 1)) observed[d++] = j;
-    if (d == g->n_columns) return (jp_pattern){d, observed, g->whitening_lanes, g->log_norm};
+    if (d == g->n_columns) return (jp_pattern){d, observed, g->whitening_lanes, g->log_norm, 0};
     whiten_observed(g, observed, d, w->whitening, w->log_norm, w->factor);
-    return (jp_pattern){d, observed, w->whitening, w->log_norm};
+    return (jp_pattern){d, observed, w->whitening, w->log_norm, 0};
 }
 
 /* Rows keys[0 .. n) share one pattern; a short last group repeats its first row. */
@@ -128,7 +128,7 @@ JP_INLINE void leaf_of_pattern(const jp_gauss *g, const jp_pattern *p, const flo
         log_densities(g, p, x, best, out);
         for (int r = 0; r < taken; r++) {
             int64_t row = keys[i + r].row;
-            scale_leaf(out[r], g->n_states, best[r], leaf + row * n_leaf + leaf_at);
+            scale_leaf(out[r], g->n_states, best[r], p->negligible, leaf + row * n_leaf + leaf_at);
             log_scale[row] += (double)best[r];
         }
     }
@@ -136,7 +136,8 @@ JP_INLINE void leaf_of_pattern(const jp_gauss *g, const jp_pattern *p, const flo
 
 JP_CLONES
 int jp_gauss_leaf(const jp_gauss *gauss, const float *z, const int64_t *rows, int64_t start, int64_t stop,
-                  float *leaf, int64_t n_leaf, int64_t leaf_at, double *log_scale, void *work)
+                  double negligible, float *leaf, int64_t n_leaf, int64_t leaf_at, double *log_scale,
+                  void *work)
 {
     gauss_work w;
     int32_t observed[JP_MAX_GAUSS_COLUMNS];
@@ -148,6 +149,7 @@ int jp_gauss_leaf(const jp_gauss *gauss, const float *z, const int64_t *rows, in
         for (int64_t i = 0, end; i < n; i = end) {
             for (end = i + 1; end < n && w.keys[end].missing == w.keys[i].missing; end++) {}
             jp_pattern p = pattern_of(gauss, w.keys[i].missing, observed, &w);
+            p.negligible = (float)negligible;
             leaf_of_pattern(gauss, &p, z, rows, w.keys + i, end - i, leaf, n_leaf, leaf_at, log_scale, w.scratch);
         }
     }
@@ -249,6 +251,9 @@ JP_INLINE void add_row(const jp_gauss *g, int64_t s, double weight, const float 
         for (int64_t b = 0; b <= a; b++) square[at(missing[a], missing[b])] += weight * covariance[a * m + b];
 }
 
+/* States with less of a row leave their share to the others (sparse EM, Neal & Hinton 1998). */
+#define LEAST_SHARE 3e-4f
+
 JP_CLONES
 int jp_gauss_expect(const jp_gauss *gauss, const float *z, const int64_t *rows, const float *posterior,
                     int64_t n_leaf, int64_t leaf_at, int64_t start, int64_t stop, jp_gauss_sums *sums)
@@ -258,12 +263,15 @@ int jp_gauss_expect(const jp_gauss *gauss, const float *z, const int64_t *rows, 
         const float *x = z + (rows ? rows[i] : i) * gauss->n_columns, *post = posterior + i * n_leaf + leaf_at;
         int32_t missing[JP_MAX_GAUSS_COLUMNS];
         int64_t m = 0;
-        float total = 0;
+        float total = 0, kept = 0;
         for (int32_t j = 0; j < gauss->n_columns; j++)
             if (x[j] != x[j]) missing[m++] = j;
+#pragma omp simd reduction(+ : total)
         for (int64_t s = 0; s < gauss->n_states; s++) total += post[s];
+        for (int64_t s = 0; s < gauss->n_states; s++) kept += post[s] > LEAST_SHARE * total ? post[s] : 0;
+        double scale = kept > 0 ? (double)total / (double)kept : 0;
         for (int64_t s = 0; s < gauss->n_states; s++)
-            if (post[s] > 1e-5f * total) add_row(gauss, s, (double)post[s], x, missing, m, sums);
+            if (post[s] > LEAST_SHARE * total) add_row(gauss, s, scale * (double)post[s], x, missing, m, sums);
     }
     return JP_OK;
 }

@@ -10,7 +10,6 @@
 
 #define JP_MAX_GAUSS_COLUMNS 64
 #define JP_GAUSS_TILE 512 /* rows sorted by missing pattern together */
-#define JP_NEGLIGIBLE 60  /* nats below a row's best subset at which a subset counts as zero */
 
 typedef struct {
     int64_t n_columns;
@@ -33,10 +32,11 @@ typedef struct {
 int64_t jp_gauss_work_size(const jp_gauss *gauss);
 
 /* leaf[i, leaf_at + s] = exp(log N(z_i; s) - scale_i), largest 1, and log_scale[i] += scale_i, for
-   rows start..stop of this call; z (n_rows, n_columns), rows NULL or the row of z to read.
+   rows start..stop of this call; z (n_rows, n_columns), rows NULL or the row of z to read. States `negligible`
+   nats (at most 80) below the row's best are exactly zero, and soon given up.
    FLOPs: 2 * triangle per row and state with every cell known. */
 int jp_gauss_leaf(const jp_gauss *gauss, const float *z, const int64_t *rows, int64_t start, int64_t stop,
-                  float *leaf, int64_t n_leaf, int64_t leaf_at, double *log_scale, void *work);
+                  double negligible, float *leaf, int64_t n_leaf, int64_t leaf_at, double *log_scale, void *work);
 
 /* Adds responsibility-weighted sums; missing cells enter by their conditional mean and covariance. */
 int jp_gauss_expect(const jp_gauss *gauss, const float *z, const int64_t *rows, const float *posterior,

@@ -23,6 +23,7 @@ typedef struct {
     const int32_t *observed;
     const float *whitening;
     const float *log_norm;
+    float negligible; /* nats below a row's best state at which a state is given up */
 } jp_pattern;
 
 /* In place: covariance triangle -> inverse of its Cholesky factor. product: of the inverse's diagonal, which
@@ -122,7 +123,7 @@ JP_INLINE float largest_of(const float *x, int64_t n)
                 float above[ROWS * LANES];                                                        \
                 for (int r = 0; r < ROWS; r++)                                                    \
                     *(VEC *)(above + r * LANES) = norm - 0.5f * square[r] - best[r];              \
-                if (largest_of(above, ROWS * LANES) <= -JP_NEGLIGIBLE) {                          \
+                if (largest_of(above, ROWS * LANES) <= -p->negligible) {                          \
                     for (int r = 0; r < ROWS; r++) *(VEC *)(out[r] + s) = (VEC){0} - 1e30f;       \
                     return;                                                                       \
                 }                                                                                 \

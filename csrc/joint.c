@@ -40,6 +40,7 @@ static int64_t lay_out(jp_tile *k, char *base)
     k->pack_a = take(base, &used, pack * (int64_t)sizeof(float));
     k->pack_b = take(base, &used, pack * (int64_t)sizeof(float));
     k->spare = take(base, &used, widest(t) * (int64_t)sizeof(float));
+    k->place = take(base, &used, (widest(t) + 64) * (int64_t)sizeof(int16_t));
     return used;
 }
 
@@ -105,6 +106,23 @@ JP_INLINE void count_levels(jp_tile *k, int64_t b, int64_t i, const float *poste
     for (int64_t j = 0; j < w; j++) to[j] += posterior[j];
 }
 
+/* to (wp, wb) += the outer products of pack_a's rows with k->in's; both are used up. */
+JP_INLINE void add_outer(jp_tile *k, int64_t n, int64_t wp, int64_t wb, float *to, int64_t ld)
+{
+    int64_t dense = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float *above = k->pack_a + i * wp;
+        int64_t count = wp < JP_SPARSE_DEPTH || wp > JP_SPARSE_MOST ? -1 : jp_nonzeros(above, wp, k->place);
+        if (count >= 0) {
+            jp_sparse_outer(above, k->place, count, k->in[i], wb, to, ld);
+        } else {
+            if (dense < i) jp_copy(k->pack_a + dense * wp, above, wp);
+            k->in[dense++] = k->in[i];
+        }
+    }
+    if (dense) jp_add_outer(wp, wb, dense, k->pack_a, k->in, to, ld);
+}
+
 /* Expected transitions of one edge; beta_b becomes P(z_b | row). */
 JP_INLINE void expect_edge(jp_tile *k, int64_t b, jp_counts *counts)
 {
@@ -119,7 +137,7 @@ JP_INLINE void expect_edge(jp_tile *k, int64_t b, jp_counts *counts)
         jp_range(t, b, groups[g].own_cell, &b0, &wb);
         look_down(k, b, order, n, p0, wp, b0, wb);
         for (int64_t i = 0; i < n; i++) k->in[i] = jp_beta(k, b, order[i]) + b0;
-        jp_add_outer(wp, wb, n, k->pack_a, k->in, counts->transition + t->transition_at[b] + p0 * hb + b0, hb);
+        add_outer(k, n, wp, wb, counts->transition + t->transition_at[b] + p0 * hb + b0, hb);
         for (int64_t i = 0; i < n; i++) {
             float *beta = jp_beta(k, b, order[i]) + b0;
             const float *above = k->pack_b + i * wb;
@@ -195,16 +213,21 @@ int jp_tree_expect(const jp_tree *tree, const jp_evidence *evidence, const doubl
 JP_INLINE void normalise(float *x, int64_t n)
 {
     double sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < n; j++) sum += (double)x[j];
     float factor = sum > 0 ? (float)(1 / sum) : 0;
+#pragma omp simd
     for (int64_t j = 0; j < n; j++) x[j] *= factor;
 }
 
 /* cavity *= below, normalised; a dead row keeps zeros. */
-JP_INLINE void finish_cavity(jp_tile *k, int64_t b, int64_t i, float *cavity)
+JP_INLINE void finish_cavity(jp_tile *k, int64_t b, int64_t i, float *restrict cavity)
 {
-    for (int64_t j = 0; j < k->tree->n_states[b]; j++) cavity[j] *= jp_below(k, b, i)[j];
-    normalise(cavity, k->tree->n_states[b]);
+    const float *restrict below = jp_below(k, b, i);
+    int64_t n = k->tree->n_states[b];
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) cavity[j] *= below[j];
+    normalise(cavity, n);
 }
 
 JP_INLINE void marginal_edge(jp_tile *k, int64_t b, const int64_t *state_at, int64_t n_total, float *cavity,
@@ -225,8 +248,10 @@ JP_INLINE void marginal_edge(jp_tile *k, int64_t b, const int64_t *state_at, int
             float *cav = cavity + row * n_total + state_at[b], *post = posterior + row * n_total + state_at[b];
             jp_range(t, b, k->cell[b * JP_TILE + order[i]], &b0, &wb);
             memset(post, 0, (size_t)hb * sizeof(float));
-            for (int64_t j = b0; j < b0 + wb; j++) post[j] = beta[j] *= above[j];
-            normalise(post, hb);
+#pragma omp simd
+            for (int64_t j = b0; j < b0 + wb; j++) beta[j] *= above[j];
+            jp_copy(post + b0, beta + b0, wb);
+            normalise(post + b0, wb);
             jp_copy(cav, above, hb);
             finish_cavity(k, b, order[i], cav);
         }
@@ -271,6 +296,7 @@ JP_INLINE int64_t draw_state(const float *weight, const float *beta, int64_t n, 
 {
     double total = 0, sum = 0;
     int64_t last = 0;
+#pragma omp simd reduction(+ : total)
     for (int64_t j = 0; j < n; j++) total += (double)weight[j] * (double)beta[j];
     for (int64_t j = 0; j < n; j++) {
         double mass = (double)weight[j] * (double)beta[j];

@@ -100,6 +100,25 @@ JP_INLINE void to_probabilities(double *x, int64_t n, double rows, double pull, 
         x[j] = (x[j] * rows + pull * (prior ? prior[j] : 1.0 / (double)n)) * factor;
 }
 
+JP_INLINE double sum_of(const float *x, int64_t n)
+{
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < n; j++) sum += x[j];
+    return (double)sum;
+}
+
+/* p = scale * counts + pull * prior, kept above the floor. */
+JP_INLINE void lean(int64_t n, const float *restrict counts, float scale, const float *restrict prior,
+                    float pull, float *restrict p)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) {
+        float q = scale * counts[j] + pull * prior[j];
+        p[j] = q > FLOOR ? q : FLOOR;
+    }
+}
+
 /* T = (count + smoothing * B) / (count of z_parent + smoothing), where
    B(v, k | v', k') = P(v | v', k') P(k | k') knows that subsets persist from block to block, with
    P(v | v', k') leaning on P(v | v') and P(k | k') on P(k). */
@@ -119,22 +138,20 @@ JP_INLINE void set_transitions(jp_tree *t, int64_t b, const jp_running *running,
         to_probabilities(e.subsets + k1 * e.width_b, e.width_b, rows, pull, e.marginal_k);
     for (int64_t v1 = 0; v1 < e.cells_p; v1++)
         to_probabilities(e.cells + v1 * e.cells_b, e.cells_b, rows, pull, e.marginal_v);
+    float *persist = (float *)(own + e.cells_b);
+    for (int64_t j = 0; j < e.width_p * e.width_b; j++) persist[j] = (float)e.subsets[j];
     for (int64_t i = 0; i < hp; i++) {
-        const double *moves = e.subsets + (i % e.width_p) * e.width_b;
+        const float *moves = persist + (i % e.width_p) * e.width_b;
         double sum = 0;
         for (int64_t v = 0; v < e.cells_b; v++) {
-            own[v] = 0;
-            for (int64_t k = 0; k < e.width_b; k++) own[v] += (double)counts[i * hb + v * e.width_b + k];
+            own[v] = sum_of(counts + i * hb + v * e.width_b, e.width_b);
             sum += own[v];
         }
         to_probabilities(own, e.cells_b, rows, pull, e.cells + (i / e.width_p) * e.cells_b);
         double factor = 1 / (sum * rows + pull);
         for (int64_t v = 0; v < e.cells_b; v++)
-            for (int64_t k = 0; k < e.width_b; k++) {
-                int64_t at = i * hb + v * e.width_b + k;
-                float q = (float)(((double)counts[at] * rows + pull * own[v] * moves[k]) * factor);
-                table[at] = q > FLOOR ? q : FLOOR;
-            }
+            lean(e.width_b, counts + i * hb + v * e.width_b, (float)(rows * factor), moves,
+                 (float)(pull * own[v] * factor), table + i * hb + v * e.width_b);
     }
 }
 
@@ -158,13 +175,21 @@ JP_INLINE void set_emissions(jp_tree *t, int64_t b, const jp_running *running, f
         }
 }
 
+/* In squares of 16: whole cache lines on both sides. */
+JP_INLINE void transpose(int64_t n, int64_t m, const float *restrict from, float *restrict to)
+{
+    for (int64_t i0 = 0; i0 < n; i0 += 16)
+        for (int64_t j0 = 0; j0 < m; j0 += 16)
+            for (int64_t j = j0; j < (j0 + 16 < m ? j0 + 16 : m); j++)
+                for (int64_t i = i0; i < (i0 + 16 < n ? i0 + 16 : n); i++) to[j * n + i] = from[i * m + j];
+}
+
 JP_INLINE void derive_block(jp_tree *t, int64_t b)
 {
     int64_t hp = parent_states(t, b), hb = t->n_states[b], w = width_of(t, b);
     const float *table = t->transition + t->transition_at[b];
     float *transposed = t->transposed + t->transition_at[b];
-    for (int64_t i = 0; i < hp; i++)
-        for (int64_t j = 0; j < hb; j++) transposed[j * hp + i] = table[i * hb + j];
+    transpose(hp, hb, table, transposed);
     if (b == 0 || t->message_at[b] < 0) return;
     for (int64_t v = 0; v < t->n_levels[b]; v++) {
         float *message = t->message + t->message_at[b] + v * hp;

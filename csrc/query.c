@@ -10,7 +10,7 @@ static const double HALF_LOG_2PI = 0.9189385332046727;
 int64_t jp_query_work_size(const jp_states *states)
 {
     int64_t d = states->n_columns;
-    return states->n_states * (d * d + 2 * d + 2) + d * d;
+    return states->n_states * (d * d + 3 * d + 2) + d * d;
 }
 
 /* ---- factors ------------------------------------------------------------------------------ */
@@ -149,6 +149,7 @@ typedef struct {
     int64_t index[MAX];
     double *whitening;  /* (n_states, d, d) inverse Cholesky factor */
     double *precision;  /* (n_states, d) diagonal of the precision */
+    double *alone;      /* (n_states, d) log density of a cell at its conditional mean */
     double *log_norm;   /* (n_states) */
     double *term;       /* (d + 1, n_states) log terms of one row's sums */
 } pattern_states;
@@ -166,6 +167,7 @@ JP_INLINE void whiten_states(const jp_states *g, pattern_states *p)
             p->log_norm[s] += log(w[i * d + i]);
             for (int64_t j = 0; j <= i; j++) precision[j] += w[i * d + j] * w[i * d + j];
         }
+        for (int64_t j = 0; j < d; j++) p->alone[s * d + j] = 0.5 * log(precision[j]) - HALF_LOG_2PI;
     }
 }
 
@@ -190,7 +192,7 @@ JP_INLINE void row_terms(const jp_states *g, const pattern_states *p, const floa
         p->term[s] = whole;
         for (int64_t j = 0; j < d; j++) {
             double precision = p->precision[s * d + j];
-            p->term[(1 + j) * h + s] = whole - 0.5 * log(precision) + HALF_LOG_2PI + 0.5 * pull[j] * pull[j] / precision;
+            p->term[(1 + j) * h + s] = whole - p->alone[s * d + j] + 0.5 * pull[j] * pull[j] / precision;
         }
     }
 }
@@ -201,7 +203,7 @@ static double log_sum_exp(const double *x, int64_t n)
     for (int64_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
     if (!(top > -INFINITY)) return top;
     for (int64_t i = 0; i < n; i++)
-        if (x[i] > top - 745) sum += exp(x[i] - top);
+        if (x[i] > top - 40) sum += exp(x[i] - top); /* the rest is below the last bit */
     return top + log(sum);
 }
 
@@ -215,7 +217,7 @@ int jp_leave_one_out(const jp_states *states, const float *z, const int64_t *ord
     uint64_t last = 0;
     if (d > MAX) return JP_ERR_SIZE;
     p.whitening = work, p.precision = p.whitening + h * d * d;
-    p.log_norm = p.precision + h * d, p.term = p.log_norm + h;
+    p.alone = p.precision + h * d, p.log_norm = p.alone + h * d, p.term = p.log_norm + h;
     for (int64_t i = start; i < stop; i++) {
         int64_t row = order[i];
         const float *cells = z + row * d;

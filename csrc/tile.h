@@ -4,6 +4,7 @@
 
 #include "joint.h"
 #include "matmul.h"
+#include "sparse.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,6 +31,7 @@ typedef struct {
     float *below;           /* P(cells of the children and below | z), JP_PASS_FULL only */
     float *pack_a, *pack_b;          /* (JP_TILE, widest) operands of one product */
     float *spare;                    /* (widest) result of a product's padding rows */
+    int16_t *place;                  /* (widest) nonzeros of one row */
     const float *in[JP_TILE + JP_MATMUL_ROWS]; /* rows of one product */
     float *out[JP_TILE + JP_MATMUL_ROWS];
     int32_t exponent[JP_TILE];       /* log2 of what rescaling took out of a row */
@@ -186,11 +188,29 @@ JP_INLINE void jp_observe(jp_tile *k, int64_t b)
 }
 
 /* One product for the n rows set in k->in and k->out, whose padding is set here. */
-JP_INLINE void jp_multiply(jp_tile *k, int64_t n, int64_t m, int64_t depth, const float *table, int64_t ld)
+JP_INLINE void jp_multiply_dense(jp_tile *k, int64_t n, int64_t m, int64_t depth, const float *table, int64_t ld)
 {
     int64_t padded = (n + JP_MATMUL_ROWS - 1) / JP_MATMUL_ROWS * JP_MATMUL_ROWS;
     for (int64_t i = n; i < padded; i++) k->in[i] = k->in[0], k->out[i] = k->spare;
-    jp_rows_times(padded, m, depth, k->in, table, ld, k->out);
+    if (n) jp_rows_times(padded, m, depth, k->in, table, ld, k->out);
+}
+
+/* The same, rows of few nonzeros one by one. k->in and k->out are used up. */
+JP_INLINE void jp_multiply(jp_tile *k, int64_t n, int64_t m, int64_t depth, const float *table, int64_t ld)
+{
+    int64_t dense = 0;
+    if (depth < JP_SPARSE_DEPTH || depth > JP_SPARSE_MOST) {
+        jp_multiply_dense(k, n, m, depth, table, ld);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        int64_t count = jp_nonzeros(k->in[i], depth, k->place);
+        if (count >= 0)
+            jp_sparse_row(k->in[i], k->place, count, m, table, ld, k->out[i]);
+        else
+            k->in[dense] = k->in[i], k->out[dense] = k->out[i], dense++;
+    }
+    jp_multiply_dense(k, dense, m, depth, table, ld);
 }
 
 /* A childless block's message, read from its table by level. */
@@ -227,8 +247,9 @@ JP_INLINE void jp_edge_up(jp_tile *k, int64_t b)
         jp_multiply(k, n, wp, wb, t->transposed + t->transition_at[b] + b0 * hp + p0, hp);
         for (int64_t i = 0; i < n; i++) {
             float *heard = full ? jp_below(k, p, order[i]) : jp_beta(k, p, order[i]);
-            jp_absorb(k, order[i], heard + p0, k->out[i], wp);
-            if (k->dead[order[i]]) jp_fill(k->out[i], wp, 1); /* it may be zero, and is divided by */
+            float *message = jp_message(k, b, order[i]) + p0;
+            jp_absorb(k, order[i], heard + p0, message, wp);
+            if (k->dead[order[i]]) jp_fill(message, wp, 1); /* it may be zero, and is divided by */
         }
     }
 }

@@ -52,7 +52,7 @@ def leaf(gaussians, z, rows=None, ranges=None, leaf_at=0, n_leaf=None):
     out = np.full((n, n_leaf or gaussians.n_states), np.nan, np.float32)
     log_scale = np.zeros(n)
     for start, stop in ranges or [(0, n)]:
-        gaussians.kernel.leaf(z, rows, start, stop, out, leaf_at, log_scale, gaussians.work())
+        gaussians.kernel.leaf(z, rows, start, stop, NEGLIGIBLE, out, leaf_at, log_scale, gaussians.work())
     return out, log_scale
 
 

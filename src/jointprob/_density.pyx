@@ -22,7 +22,7 @@ cdef extern from "density.h" nogil:
 
     int64_t jp_gauss_work_size(const jp_gauss *)
     int jp_gauss_derive(jp_gauss *, void *)
-    int jp_gauss_leaf(const jp_gauss *, const float *, const int64_t *, int64_t, int64_t, float *, int64_t,
+    int jp_gauss_leaf(const jp_gauss *, const float *, const int64_t *, int64_t, int64_t, double, float *, int64_t,
                       int64_t, double *, void *)
     int jp_gauss_expect(const jp_gauss *, const float *, const int64_t *, const float *, int64_t, int64_t,
                         int64_t, int64_t, jp_gauss_sums *)
@@ -76,11 +76,12 @@ cdef class Gauss:
         _check(status)
 
     def leaf(self, const float[:, ::1] z, const int64_t[::1] rows, int64_t start, int64_t stop,
-             float[:, ::1] leaf, int64_t leaf_at, double[::1] log_scale, uint8_t[::1] work):
+             double negligible, float[:, ::1] leaf, int64_t leaf_at, double[::1] log_scale, uint8_t[::1] work):
         """Writes scaled likelihoods of every state; adds the scale to log_scale."""
         cdef const int64_t *r = &rows[0] if rows is not None else NULL
         with nogil:
-            status = jp_gauss_leaf(&self.c, &z[0, 0], r, start, stop, &leaf[0, 0], leaf.shape[1], leaf_at,
+            status = jp_gauss_leaf(&self.c, &z[0, 0], r, start, stop, negligible, &leaf[0, 0],
+                                   leaf.shape[1], leaf_at,
                                    &log_scale[0], &work[0])
         _check(status)
 

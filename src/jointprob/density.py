@@ -20,7 +20,7 @@ Points = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 LANES = 16  # states that the kernels treat at once
-NEGLIGIBLE = 60  # nats below a row's best subset at which a subset counts as zero
+NEGLIGIBLE = 60.0  # nats below a row's best subset at which a subset counts as zero
 
 
 @dataclass(frozen=True, eq=False)

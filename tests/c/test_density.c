@@ -139,7 +139,7 @@ static void check_leaf(const jp_gauss *g, const float *z, const int64_t *rows, i
     float *leaf = zeros(n_rows * n_leaf, sizeof(float));
     double *log_scale = allocate(sizeof(double) * (size_t)n_rows);
     for (int64_t i = 0; i < n_rows; i++) log_scale[i] = 10; /* added to */
-    CHECK(jp_gauss_leaf(g, z, rows, 0, n_rows, leaf, n_leaf, leaf_at, log_scale, work) == JP_OK);
+    CHECK(jp_gauss_leaf(g, z, rows, 0, n_rows, 60, leaf, n_leaf, leaf_at, log_scale, work) == JP_OK);
     for (int64_t i = 0; i < n_rows; i++) {
         const float *row = z + (rows ? rows[i] : i) * g->n_columns;
         double log_density[MAX_STATES], best = -INFINITY;

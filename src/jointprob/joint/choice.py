@@ -13,7 +13,7 @@ from jointprob.joint.start import Plan
 from jointprob.partition import numeric_blocks
 
 SEARCH_SHARE = 0.6  # of the work of a fit
-APART_GAUSSIANS = 32  # states of a single numeric column: finer ones overfit
+APART_GAUSSIANS = 128  # of which a single numeric column has a quarter
 
 
 def choose_plan(nursery: Nursery, n_subsets: int | None = None) -> Plan:
@@ -92,7 +92,7 @@ def other_blocks(plan: Plan, rows: Rows, n_subsets: int | None = None) -> list[P
     if len(rows.known_numeric) < 2:
         return []
     half = n_subsets or max(2, min(128, plan.n_gaussians // 2))
-    few = n_subsets or min(APART_GAUSSIANS, plan.n_gaussians)
+    few = n_subsets or min(APART_GAUSSIANS, 2 * plan.n_gaussians)
     several = replace(plan, n_gaussians=half, numeric_blocks=_blocks(rows))
     apart = replace(plan, n_gaussians=few, numeric_blocks=tuple((j,) for j in rows.known_numeric))
     return [several, apart]

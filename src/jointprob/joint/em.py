@@ -18,6 +18,7 @@ from jointprob.joint.tree import LatentTree
 
 logger = logging.getLogger("jointprob")
 
+FORGET = 16.0  # nats below a row's best subset at which EM gives a subset up
 EM_STREAM = 5  # second word of the key: no two uses of a seed share a stream
 
 
@@ -59,7 +60,7 @@ class Refinement:
         self._batch_moments = [Moments(g.n_states, len(g.columns)) for g in tree.gaussians]
         self._work = tree.work()
         width = int((tree.n_states // tree.n_cells).max())
-        self._row = np.empty((width + 20) ** 2 + 2 * int(tree.n_states.max()))
+        self._row = np.empty(2 * (width + 32) ** 2 + 2 * int(tree.n_states.max()))
         self._parts = tree.numeric_parts(rows.z)
         self.maximise(1.0, 0.0)
 
@@ -81,7 +82,7 @@ class Refinement:
     def expect(self, rows: NDArray[np.int64]) -> float:
         """Add the expected counts of these rows; return their weighted mean log density."""
         tree, n = self.tree, len(rows)
-        leaf, log_prob = tree.leaves(self._parts, rows, 0, n)
+        leaf, log_prob = tree.leaves(self._parts, rows, 0, n, FORGET)
         evidence = tree.evidence(self.rows.codes, rows, leaf)
         weight = self.rows.weight[rows]
         score = np.empty(n)

@@ -20,7 +20,7 @@ from jointprob.threads import run_tasks
 logger = logging.getLogger("jointprob")
 
 BATCH_ROWS = 512
-VISITED_ROWS = 4_000_000  # rows times epochs of one tree, at most
+VISITED_ROWS = 400_000  # rows times epochs of one tree, at most
 LEAST_WEIGHT = 0.01  # lighter members are dropped
 WORK_OF_A_CELL = 2e6  # FLOPs of a fit for each cell of the table,
 LEAST_WORK, MOST_WORK = 2e11, 4e12  # but so many at least (a second or two) and at most (a minute)
@@ -128,8 +128,11 @@ class Nursery:
         """Work of growing one tree, in FLOPs of a matrix product (Gaussians run at a quarter)."""
         rows = self.views[view].rows
         n_numeric, k, g = len(plan.numeric_blocks), plan.n_subsets, plan.n_gaussians
-        gaussians = sum(4 * len(b) * (len(b) + 8) * g for b in plan.numeric_blocks)
-        edges = 3 * len(rows.n_levels) * k * k + 6 * max(0, n_numeric - 1) * g * g
+        states = [plan.states(b) for b in plan.numeric_blocks]
+        gaussians = sum(
+            4 * len(b) * (len(b) + 8) * g for b, g in zip(plan.numeric_blocks, states, strict=True)
+        )
+        edges = 3 * len(rows.n_levels) * k * k + 6 * sum(sorted(states)[:-1]) * g
         mixed = 6 * k * g if n_numeric and rows.n_levels else 0
         visits = schedule_for(len(rows)).n_epochs * len(rows)
         return float(visits * (gaussians + edges + mixed + 2000))
@@ -162,9 +165,9 @@ class Nursery:
 def schedule_for(n_rows: int) -> Schedule:
     """Fewer epochs for many rows; steps near plain EM's where an epoch holds few batches."""
     return Schedule(
-        n_epochs=int(np.clip(VISITED_ROWS // max(1, n_rows), 4, 24)),
+        n_epochs=int(np.clip(VISITED_ROWS // max(1, n_rows), 5, 24)),
         first_step=float(np.clip(3 * BATCH_ROWS / max(1, n_rows), 0.3, 1.0)),
-        batch_rows=BATCH_ROWS,
+        batch_rows=BATCH_ROWS if n_rows < 50 * BATCH_ROWS else 2 * BATCH_ROWS,
     )
 
 

@@ -52,6 +52,10 @@ class Plan:
     shrinkage: float = 5.0
     floor: float = 1e-6
 
+    def states(self, block: tuple[int, ...]) -> int:
+        """States of a numeric block: a quarter on a single column, where Gaussians soon overlap."""
+        return self.n_gaussians if len(block) > 1 else -(-self.n_gaussians // 4)
+
     def scaled(self, factor: float) -> Plan:
         """The same plan with more or fewer subsets, at most 256."""
         return replace(
@@ -154,7 +158,7 @@ def _numeric_parts(rows: Rows, plan: Plan) -> list[tuple[NDArray[np.int64], int]
     """Columns and number of states of each numeric block."""
     placed = {j for block in plan.numeric_blocks for j in block}
     alone = [j for j in rows.numeric if j not in placed]
-    return [(np.array(block, np.int64), plan.n_gaussians) for block in plan.numeric_blocks] + [
+    return [(np.array(block, np.int64), plan.states(block)) for block in plan.numeric_blocks] + [
         (np.array([j], np.int64), 1) for j in alone
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
-from jointprob.density import Gaussians
+from jointprob.density import NEGLIGIBLE, Gaussians
 from jointprob.threads import run_blocks
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,12 @@ class LatentTree:
         return [g.take(z) for g in self.gaussians]
 
     def leaves(
-        self, parts: list[Points], rows: NDArray[np.int64] | None, start: int, stop: int
+        self,
+        parts: list[Points],
+        rows: NDArray[np.int64] | None,
+        start: int,
+        stop: int,
+        negligible: float = NEGLIGIBLE,
     ) -> tuple[Points, Floats]:
         """Likelihoods of every Gaussian for rows start..stop, and each row's log scale."""
         n = stop - start
@@ -122,8 +127,9 @@ class LatentTree:
         leaf, log_scale = np.empty((n, self.n_leaf), np.float32), np.zeros(n)
         for block, gaussians, z in zip(self.numeric_blocks, self.gaussians, parts, strict=True):
             gaussians.kernel.leaf(
-                z, which, 0, n, leaf, self.leaf_at[block], log_scale, gaussians.work()
-            )
+                z, which, 0, n, negligible, leaf, int(self.leaf_at[block]), log_scale,
+                gaussians.work(),
+            )  # fmt: skip
         return leaf, log_scale
 
     def evidence(
