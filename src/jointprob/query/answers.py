@@ -14,7 +14,7 @@ from jointprob.query.intervals import cut, lattice, shifted
 from jointprob.query.numeric import Mixture, Normals
 from jointprob.query.passes import Marginals, Pass, log_sum_exp
 
-NEGLIGIBLE = 1e-9  # posterior below which a state has no part in a numeric answer
+NEGLIGIBLE = 1e-8  # posterior below which a state has no part in a numeric answer
 NODES = (1, 128)  # of conditioning on no interval and on one
 MORE_NODES = 1024  # and on several
 

@@ -31,7 +31,7 @@ PRIMES = (
 class Nodes(NamedTuple):
     """Points of the unit cube and their weights."""
 
-    u: Floats  # (n_dims, n_nodes)
+    u: Floats  # (n_dims, n_nodes), or (n_dims, n_pairs, n_nodes)
     weight: Floats  # (n_nodes,), mean 1
 
 

@@ -15,12 +15,12 @@ from jointprob.joint.tree import Floats, Sizes
 from jointprob.marginal import Marginal, log_normal
 from jointprob.query.intervals import draw_inside, lattice
 
-N_HERMITE = 32
+HEAVY = 1e-3  # weight of a normal from which its mean takes all nodes
 MAX_STEPS = 80
 TOLERANCE = 1e-11  # of a quantile, in normal scores
 N_TRIALS = 64
-NODES, NODE_WEIGHTS = hermegauss(N_HERMITE)
-NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+FINE, COARSE = ((x, w / w.sum()) for x, w in (hermegauss(32), hermegauss(7)))
+CUT_NODES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +96,18 @@ class Normals:
         return self.sum(moments[self.which], n_rows)
 
     def _moments(self) -> Floats:
-        z = self.means[:, None] + self.deviations[:, None] * NODES
-        return np.asarray((self._to_x(z) * NODE_WEIGHTS).sum(axis=1))
+        """E[x] of each distinct normal; those that weigh little anywhere by fewer nodes."""
+        heavy = np.zeros(len(self.means), np.bool_)
+        heavy[self.which[self.weight > HEAVY]] = True
+        moments = np.empty(len(self.means))
+        for some, (nodes, weights) in ((heavy, FINE), (~heavy, COARSE)):
+            z = self.means[some, None] + self.deviations[some, None] * nodes
+            moments[some] = (self._to_x(z) * weights).sum(axis=1)
+        return moments
 
     def _cut_moments(self) -> Floats:
         """E[x; low < z < high] of each distinct normal."""
-        nodes = lattice(1, 2 * N_HERMITE)
+        nodes = lattice(1, CUT_NODES)
         ends = [
             (end - self.means[:, None]) / self.deviations[:, None] for end in (self.low, self.high)
         ]
@@ -161,7 +167,7 @@ class Mixture:
         return np.asarray(np.clip(mass / self.total, 0, 1))
 
     def mean(self) -> Floats:
-        """Expectation, float64 (n_rows,): Gauss-Hermite quadrature of each normal with 32 nodes."""
+        """Expectation, float64 (n_rows,): Gauss-Hermite quadrature of each normal."""
         moment = (self.atom_weight * self.atoms).sum(axis=1)
         for normals in self.normals:
             moment = moment + normals.first_moment(self.n_rows)

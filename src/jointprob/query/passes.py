@@ -130,17 +130,27 @@ class Pass:
 
     def evidence(self, rows: Sizes) -> tuple[_joint.Evidence, Floats]:
         """What the kernels are told of the rows, and the log scale taken out of each."""
-        tree = self.view.tree
-        leaf, log_scale = tree.leaves(self.parts, rows, 0, len(rows))
+        tree, leaf_at = self.view.tree, self.view.tree.leaf_at.copy()
+        n_leaf = tree.n_leaf
+        for column in self.sets:
+            block = self.view.block_of_code[column]
+            leaf_at[block] = n_leaf
+            n_leaf += int(tree.n_states[block])
+        distinct, place = np.unique(rows, return_inverse=True)
+        if len(distinct) == len(rows):
+            leaf, log_scale = self._leaves(rows)
+        else:  # many draws from the same row
+            leaf, log_scale = self._leaves(distinct)
+            leaf, log_scale = leaf[place], log_scale[place]
+        return _joint.Evidence(self.codes, tree.code_column, rows, leaf, leaf_at), log_scale
+
+    def _leaves(self, rows: Sizes) -> tuple[Points, Floats]:
+        """Likelihoods of every Gaussian's and every set's states, and their log scale."""
+        leaf, log_scale = self.view.tree.leaves(self.parts, rows, 0, len(rows))
         for g in sorted({self.view.place_of_numeric[j].gaussian for j in self.intervals}):
             self._cut_leaf(g, rows, leaf, log_scale)
-        leaf_at, leaves = tree.leaf_at.copy(), [leaf]
-        for column, allowed in self.sets.items():
-            block = self.view.block_of_code[column]
-            leaf_at[block] = sum(part.shape[1] for part in leaves)
-            leaves.append(self._set_leaf(column, allowed, rows))
-        leaf = np.ascontiguousarray(np.concatenate(leaves, axis=1))
-        return _joint.Evidence(self.codes, tree.code_column, rows, leaf, leaf_at), log_scale
+        sets = [self._set_leaf(column, allowed, rows) for column, allowed in self.sets.items()]
+        return np.concatenate([leaf, *sets], axis=1), log_scale
 
     def _set_leaf(self, column: int, allowed: Mask, rows: Sizes) -> Points:
         """P(level in the set | z); a row that names its own level answers for that one."""

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from jointprob import _query
 from jointprob.encode import MISSING
 from jointprob.joint.tree import Codes, Floats, Sizes
-from jointprob.query.intervals import GOLDEN, Nodes, cut
+from jointprob.query.intervals import GOLDEN, Nodes, cut, shifted
 from jointprob.query.passes import Keys, Pass, pattern_keys
 
 N_PROPOSALS = 256  # for several intervals in one block of numeric columns
@@ -100,22 +100,24 @@ def _draw_inside(
     if not columns:
         return
     mean, factor = one.condition(g, rows, state, columns)
-    low, high = one.ends(columns)
-    u = uniform[:, [first + j for j in columns]]
-    for i in range(len(rows)):
-        nodes = _proposals(u[i])
-        drawn = cut(mean[i : i + 1], factor[i : i + 1], low, high, nodes)
-        below = np.cumsum(drawn.weight[0])
-        pick = min(int(np.searchsorted(below, uniform[i, PROPOSAL] * below[-1])), len(below) - 1)
-        y = np.array([column[0, pick] for column in drawn.y])
-        z[i, columns] = mean[i] + factor[i] @ y
+    residuals: list[Floats] = []
+    nodes = _proposals(uniform[:, [first + j for j in columns]])
+    drawn = cut(mean, factor, *one.ends(columns), nodes)
+    below = np.cumsum(drawn.weight, axis=1)
+    pick = (below < uniform[:, PROPOSAL, None] * below[:, -1:]).sum(axis=1)
+    every = np.arange(len(rows))
+    for i, j in enumerate(columns):
+        residual = drawn.y[i][every, np.minimum(pick, drawn.y[i].shape[1] - 1)]
+        z[:, j] = shifted(mean, factor, i, residuals)[:, 0] + factor[:, i, i] * residual
+        residuals.append(residual[:, None])
 
 
 def _proposals(u: Floats) -> Nodes:
-    if len(u) == 1:
-        return Nodes(u[:, None], np.ones(1))
-    steps = np.outer(np.sqrt(np.arange(2, len(u) + 2)), np.arange(N_PROPOSALS)) * GOLDEN
-    return Nodes(np.mod(u[:, None] + steps, 1.0), np.ones(N_PROPOSALS))
+    """Points of each row's own, u (n_rows, n_dims) shifted along a lattice."""
+    n_dims = u.shape[1]
+    n = N_PROPOSALS if n_dims > 1 else 1
+    steps = np.outer(np.sqrt(np.arange(2, n_dims + 2)), np.arange(n)) * GOLDEN
+    return Nodes(np.mod(u.T[:, :, None] + steps[:, None, :], 1.0), np.ones(n))
 
 
 def _draw_rest(one: Pass, g: int, state: Codes, uniform: Floats, z: Floats) -> None:
