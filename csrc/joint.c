@@ -33,6 +33,7 @@ static int64_t lay_out(jp_tile *k, char *base)
         messages += b ? t->n_states[t->parent[b]] : 0;
     }
     k->level = take(base, &used, n * JP_TILE * (int64_t)sizeof(int32_t));
+    k->observed = take(base, &used, n);
     k->cell = take(base, &used, n * JP_TILE);
     k->beta = take(base, &used, states * JP_TILE * (int64_t)sizeof(float));
     k->message = take(base, &used, messages * JP_TILE * (int64_t)sizeof(float));

@@ -25,6 +25,7 @@ typedef struct {
     int64_t *state_at;      /* (n_blocks) offset of a block's states in a row of all states */
     int64_t *message_at;    /* (n_blocks) offset of its message to the parent, likewise */
     int32_t *level;         /* (n_blocks, JP_TILE) level, or -1 */
+    uint8_t *observed;      /* (n_blocks) */
     uint8_t *cell;          /* (n_blocks, JP_TILE) cell, or n_cells for all states */
     float *beta;            /* P(own cells and below | z), block by block (JP_TILE, n_states) */
     float *message;         /* P(own cells and below | z_parent) (JP_TILE, n_states[parent]) */
@@ -166,11 +167,14 @@ JP_INLINE void jp_read_levels(jp_tile *k)
     }
 }
 
-/* What each row says of block b's states on its own. */
+/* What each row says of block b's states on its own; asked for when the block is first needed, so that it is
+   still in L2 when its children's messages arrive. */
 JP_INLINE void jp_observe(jp_tile *k, int64_t b)
 {
     const jp_tree *t = k->tree;
     const jp_evidence *e = k->evidence;
+    if (k->observed[b]) return;
+    k->observed[b] = 1;
     int64_t w = jp_width(t, b), h = t->n_states[b];
     if (k->pass == JP_PASS_FULL)
         for (int64_t i = 0; i < k->n; i++) jp_fill(jp_below(k, b, i), h, 1);
@@ -272,12 +276,15 @@ JP_INLINE void jp_tile_up(jp_tile *k, double *log_prob)
     memset(k->extra, 0, sizeof(k->extra));
     memset(k->dead, 0, sizeof(k->dead));
     jp_read_levels(k);
-    for (int64_t b = 0; b < t->n_blocks; b++) jp_observe(k, b);
+    memset(k->observed, 0, (size_t)t->n_blocks);
     for (int64_t b = t->n_blocks - 1; b > 0; b--) {
+        jp_observe(k, b);
+        jp_observe(k, t->parent[b]);
         if (k->pass == JP_PASS_FULL) jp_join_below(k, b);
         if (jp_is_lookup(k, b)) jp_lookup_up(k, b);
         else jp_edge_up(k, b);
     }
+    jp_observe(k, 0);
     if (k->pass == JP_PASS_FULL) jp_join_below(k, 0);
     for (int64_t i = 0; i < k->n; i++) {
         int64_t begin, width;
