@@ -263,13 +263,14 @@ int jp_gauss_expect(const jp_gauss *gauss, const float *z, const int64_t *rows, 
         const float *x = z + (rows ? rows[i] : i) * gauss->n_columns, *post = posterior + i * n_leaf + leaf_at;
         int32_t missing[JP_MAX_GAUSS_COLUMNS];
         int64_t m = 0;
-        float total = 0, kept = 0;
+        float total = 0, lost = 0;
         for (int32_t j = 0; j < gauss->n_columns; j++)
             if (x[j] != x[j]) missing[m++] = j;
 #pragma omp simd reduction(+ : total)
         for (int64_t s = 0; s < gauss->n_states; s++) total += post[s];
-        for (int64_t s = 0; s < gauss->n_states; s++) kept += post[s] > LEAST_SHARE * total ? post[s] : 0;
-        double scale = kept > 0 ? (double)total / (double)kept : 0;
+#pragma omp simd reduction(+ : lost)
+        for (int64_t s = 0; s < gauss->n_states; s++) lost += post[s] > LEAST_SHARE * total ? 0 : post[s];
+        double scale = total > lost ? (double)total / ((double)total - (double)lost) : 0;
         for (int64_t s = 0; s < gauss->n_states; s++)
             if (post[s] > LEAST_SHARE * total) add_row(gauss, s, scale * (double)post[s], x, missing, m, sums);
     }

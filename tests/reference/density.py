@@ -44,12 +44,18 @@ def completed(row, mean, covariance):
     return x, square
 
 
-def sums(z, posterior, means, covariances):
-    """Each state's number of rows, sum of x and sum of x x', every row by its posterior."""
+def sums(z, posterior, means, covariances, least_share=3e-4):
+    """Each state's number of rows, sum of x and sum of x x', every row by its posterior.
+
+    States with less than `least_share` of a row leave their share to its others.
+    """
     n_states, n_columns = means.shape
-    weight = posterior.sum(axis=0, dtype=float)
-    total, square = np.zeros((n_states, n_columns)), np.zeros((n_states, n_columns, n_columns))
+    weight, total = np.zeros(n_states), np.zeros((n_states, n_columns))
+    square = np.zeros((n_states, n_columns, n_columns))
     for row, shares in zip(z.astype(float), posterior.astype(float), strict=True):
+        kept = np.where(shares > least_share * shares.sum(), shares, 0)
+        shares = kept * (shares.sum() / kept.sum()) if kept.any() else kept
+        weight += shares
         for s in np.flatnonzero(shares):
             x, xx = completed(row, means[s], covariances[s])
             total[s] += shares[s] * x
