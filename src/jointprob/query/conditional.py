@@ -39,6 +39,24 @@ class Conditional:
     joint : Joint
     given : Given
     n_jobs : int, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jointprob import JEPADensity
+    >>> rng = np.random.default_rng(0)
+    >>> size = rng.choice(["S", "L"], 300)
+    >>> weight = rng.normal(np.where(size == "S", 2.0, 6.0))
+    >>> model = JEPADensity(n_subsets=2, n_trees=1, random_state=0)
+    >>> joint = model.fit({"size": size, "weight": weight}).joint_
+    >>> given = joint.condition({"size": ["S", "L"]})
+    >>> given.mean("weight").round()
+    array([2., 6.])
+    >>> given.quantile("weight", [0.1, 0.9]).round()
+    array([[1., 4.],
+           [4., 7.]])
+    >>> joint.condition({"weight": (5, None)}).mode("size")
+    array(['L'], dtype='<U1')
     """
 
     joint: Joint
@@ -129,9 +147,7 @@ class Conditional:
             For all columns: the same kind of frame as was fitted.
         """
         if column is None:
-            names = [c.name for c in self.schema if not c.is_categorical and not c.empty]
-            means = [self.mean(name) for name in names]
-            return to_container(means, float_schema(self.schema.select(tuple(names))))
+            return self._all_means()
         return self._numeric(column, Mixture.mean)
 
     def mode(self, column: str | int) -> NDArray[Any]:
@@ -240,6 +256,20 @@ class Conditional:
         return to_container(blank_empty(columns, self.schema), self.schema)
 
     # ---- asking ----
+
+    def _all_means(self) -> Any:
+        """Means of every numeric column from one pass."""
+        kept = [j for j in self.schema.numeric if not self.schema.columns[j].empty]
+        z = [self._z_column(j) for j in kept]
+        means = self._ask(
+            lambda answers, rows: np.stack([answers.mixture(j, rows).mean() for j in z], axis=1)
+        )
+        columns = [
+            _prefer(self.given.table.columns[j], mean)
+            for j, mean in zip(kept, means.T, strict=True)
+        ]
+        names = tuple(self.schema.columns[j].name for j in kept)
+        return to_container(columns, float_schema(self.schema.select(names)))
 
     def _ask(self, question: Callable[[Answers, Sizes], Floats]) -> Floats:
         """Answers to one question for all rows of evidence."""

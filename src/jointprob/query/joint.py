@@ -52,6 +52,27 @@ class Joint:
 
     Every answer is exact for the fitted model but for means of numeric columns (quadrature), and
     for two or more intervals inside one block of numeric columns (integrated to a stated error).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jointprob import JEPADensity
+    >>> rng = np.random.default_rng(0)
+    >>> size = rng.choice(["S", "L"], 300)
+    >>> weight = rng.normal(np.where(size == "S", 2.0, 6.0))
+    >>> model = JEPADensity(n_subsets=2, n_trees=1, random_state=0)
+    >>> joint = model.fit({"size": size, "weight": weight}).joint_
+    >>> joint.log_prob({"size": ["S", None], "weight": [2.0, None]}).round()
+    array([-2.,  0.])
+    >>> round(joint.probability({"size": {"S"}, "weight": (None, 4.0)}), 1)
+    0.4
+    >>> joint.impute({"size": [None, "L"], "weight": [2.0, 6.0]})["size"]
+    array(['S', 'L'], dtype='<U1')
+    >>> surprise = joint.explain({"size": ["L"], "weight": [2.0]})
+    >>> bool(surprise["size"][0] > 1)
+    True
+    >>> joint.marginal(["size"]).sample(3, random_state=0)["size"].shape
+    (3,)
     """
 
     schema: Schema

@@ -136,12 +136,12 @@ class Pass:
             block = self.view.block_of_code[column]
             leaf_at[block] = n_leaf
             n_leaf += int(tree.n_states[block])
-        distinct, place = np.unique(rows, return_inverse=True)
-        if len(distinct) == len(rows):
-            leaf, log_scale = self._leaves(rows)
-        else:  # many draws from the same row
+        if self.intervals:  # rectangles are dear, and draws ask for the same row many times
+            distinct, place = np.unique(rows, return_inverse=True)
             leaf, log_scale = self._leaves(distinct)
             leaf, log_scale = leaf[place], log_scale[place]
+        else:
+            leaf, log_scale = self._leaves(rows)
         return _joint.Evidence(self.codes, tree.code_column, rows, leaf, leaf_at), log_scale
 
     def _leaves(self, rows: Sizes) -> tuple[Points, Floats]:
@@ -149,8 +149,10 @@ class Pass:
         leaf, log_scale = self.view.tree.leaves(self.parts, rows, 0, len(rows))
         for g in sorted({self.view.place_of_numeric[j].gaussian for j in self.intervals}):
             self._cut_leaf(g, rows, leaf, log_scale)
-        sets = [self._set_leaf(column, allowed, rows) for column, allowed in self.sets.items()]
-        return np.concatenate([leaf, *sets], axis=1), log_scale
+        if self.sets:
+            sets = [self._set_leaf(column, allowed, rows) for column, allowed in self.sets.items()]
+            leaf = np.concatenate([leaf, *sets], axis=1)
+        return leaf, log_scale
 
     def _set_leaf(self, column: int, allowed: Mask, rows: Sizes) -> Points:
         """P(level in the set | z); a row that names its own level answers for that one."""
