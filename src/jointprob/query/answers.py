@@ -161,6 +161,7 @@ def _plain_normals(
         one.view.encoding.marginals[j], row, mass, which,
         np.concatenate([mean, known_mean[:, 0]]),
         np.concatenate([deviation, known_factor[:, 0, 0]]),
+        reach=one.view.reach,
     )  # fmt: skip
 
 
@@ -183,6 +184,7 @@ def _cut_normals(
         np.repeat(factor[:, -1, -1], n_nodes),
         low,
         high,
+        one.view.reach,
     )
     inside = normals.sum(normals.below(np.array(np.inf)), len(row))
     scale = mass / np.where(inside > 0, inside, 1)

@@ -40,7 +40,8 @@ class Joint:
     members : tuple of Member
         Latent trees with the encodings they were fitted in, and their log weights.
     n_rows : float
-        Rows (sum of weights) it was fitted to: its weight in `merge`.
+        Rows (sum of weights) it was fitted to: its weight in `merge`, and how far into a tail its
+        means look.
 
     Notes
     -----
@@ -60,12 +61,13 @@ class Joint:
     >>> rng = np.random.default_rng(0)
     >>> size = rng.choice(["S", "L"], 300)
     >>> weight = rng.normal(np.where(size == "S", 2.0, 6.0))
-    >>> model = JEPADensity(n_subsets=2, n_trees=1, random_state=0)
+    >>> model = JEPADensity(n_trees=1, random_state=0)
     >>> joint = model.fit({"size": size, "weight": weight}).joint_
-    >>> joint.log_prob({"size": ["S", None], "weight": [2.0, None]}).round()
-    array([-2.,  0.])
-    >>> round(joint.probability({"size": {"S"}, "weight": (None, 4.0)}), 1)
-    0.4
+    >>> usual, odd, nothing = joint.log_prob({"size": ["S", "L", None], "weight": [2, 2, None]})
+    >>> bool(odd < usual < nothing == 0)
+    True
+    >>> 0.4 < joint.probability({"size": {"S"}, "weight": (None, 4.0)}) < 0.6
+    True
     >>> joint.impute({"size": [None, "L"], "weight": [2.0, 6.0]})["size"]
     array(['S', 'L'], dtype='<U1')
     >>> surprise = joint.explain({"size": ["L"], "weight": [2.0]})
@@ -84,7 +86,7 @@ class Joint:
 
     @cached_property
     def _views(self) -> tuple[View, ...]:
-        return tuple(View(member) for member in self.members)
+        return tuple(View(member, self.n_rows) for member in self.members)
 
     # ---- densities ----
 

@@ -39,6 +39,8 @@ class Normals:
     means, deviations : float64 (n_distinct,)
     low, high : float
         Interval of z outside which there is no mass; a normal's weight is that before the cut.
+    reach : float
+        Scores beyond it count as `reach` in means.
     """
 
     marginal: Marginal
@@ -49,6 +51,7 @@ class Normals:
     deviations: Floats
     low: float = -np.inf
     high: float = np.inf
+    reach: float = np.inf
 
     @cached_property
     def mean(self) -> Floats:
@@ -115,7 +118,7 @@ class Normals:
         x = self._to_x(self.means[:, None] + self.deviations[:, None] * np.nan_to_num(score))
         return np.asarray(mass[:, 0] * (x * nodes.weight).mean(axis=1))
 
-    def reach(self, n_rows: int) -> tuple[Floats, Floats]:
+    def span(self, n_rows: int) -> tuple[Floats, Floats]:
         """Range of x that holds a row's mass but 1e-18, float64 (n_rows,); (inf, -inf) if none."""
         low, high = np.full(n_rows, np.inf), np.full(n_rows, -np.inf)
         np.minimum.at(low, self.row, np.clip(self.mean - 9 * self.deviation, self.low, self.high))
@@ -125,7 +128,7 @@ class Normals:
         return low, high
 
     def _to_x(self, z: Floats) -> Floats:
-        return self.marginal.inverse(z.ravel()).reshape(z.shape)
+        return self.marginal.inverse(np.clip(z, -self.reach, self.reach).ravel()).reshape(z.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,16 +182,16 @@ class Mixture:
         if not self.normals:
             return self._atom_quantile(q)
         marginal = self.normals[0].marginal
-        low, high = self._reach()
+        low, high = self._span()
         t = solve(
             lambda t: self.cdf(marginal.inverse(t)) - q,
             marginal.forward(low)[0], marginal.forward(high)[0], done=~np.isnan(x),
         )  # fmt: skip
         return np.asarray(np.where(np.isnan(x), marginal.inverse(t), x))
 
-    def _reach(self) -> tuple[Floats, Floats]:
+    def _span(self) -> tuple[Floats, Floats]:
         """Range of x that holds all of a row's mass, atoms included."""
-        lows, highs = zip(*(normals.reach(self.n_rows) for normals in self.normals), strict=True)
+        lows, highs = zip(*(normals.span(self.n_rows) for normals in self.normals), strict=True)
         low, high = np.minimum.reduce(lows), np.maximum.reduce(highs)
         if len(self.atoms):
             low, high = np.minimum(low, self.atoms[0]), np.maximum(high, self.atoms[-1])

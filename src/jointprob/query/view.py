@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from jointprob import _query
 from jointprob.encode import Encoding
@@ -14,6 +15,8 @@ from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Codes, Floats, LatentTree, Points, Sizes
 
 Mask = NDArray[np.bool_]
+
+FEW_ROWS = 100.0  # a score of 2.6
 
 
 class Place(NamedTuple):
@@ -73,16 +76,28 @@ class Levels(NamedTuple):
         return np.concatenate(levels)[place].astype(np.int32)
 
 
+def farthest_score(n_rows: float) -> float:
+    """The normal score that half a row is expected to exceed.
+
+    Beyond it nothing is known but the tail that scored best on held-out rows. Some of these tails
+    are so heavy that they have no expectation to speak of, so means take it for the end.
+    """
+    return float(ndtri(1 - 0.5 / max(n_rows, FEW_ROWS)))
+
+
 class View:
     """A member's tables in the forms that queries read.
 
     Parameters
     ----------
     member : Member
+    n_rows : float
+        Rows it was fitted to.
     """
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Member, n_rows: float) -> None:
         self.member = member
+        self.reach = farthest_score(n_rows) if member.encoding.kind == "scores" else np.inf
 
     @property
     def tree(self) -> LatentTree:
