@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -19,8 +18,21 @@ HEAVY = 1e-3  # weight of a normal from which its mean takes all nodes
 MAX_STEPS = 80
 TOLERANCE = 1e-11  # of a quantile, in normal scores
 N_TRIALS = 64
-FINE, COARSE = ((x, w / w.sum()) for x, w in (hermegauss(32), hermegauss(7)))
 CUT_NODES = 64
+
+
+def normal_nodes(step: float, end: float) -> tuple[Floats, Floats]:
+    """Midpoints and weights for the expectation of a function of a standard normal number.
+
+    On the whole line equal steps converge exponentially for smooth functions (Trefethen & Weideman
+    2014, doi:10.1137/130932132), and unlike Gauss-Hermite nodes they bear the kinks of a spline.
+    """
+    x = np.arange(-end + 0.5 * step, end, step)
+    weight = np.exp(-0.5 * x * x)
+    return x, weight / weight.sum()
+
+
+FINE, COARSE = normal_nodes(0.25, 6.0), normal_nodes(1.0, 5.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +182,7 @@ class Mixture:
         return np.asarray(np.clip(mass / self.total, 0, 1))
 
     def mean(self) -> Floats:
-        """Expectation, float64 (n_rows,): Gauss-Hermite quadrature of each normal."""
+        """Expectation, float64 (n_rows,): by quadrature of each normal."""
         moment = (self.atom_weight * self.atoms).sum(axis=1)
         for normals in self.normals:
             moment = moment + normals.first_moment(self.n_rows)
