@@ -22,12 +22,12 @@ cdef extern from "density.h" nogil:
 
     int64_t jp_gauss_work_size(const jp_gauss *)
     int jp_gauss_derive(jp_gauss *, void *)
-    int jp_gauss_leaf(const jp_gauss *, const float *, const int64_t *, int64_t, int64_t, double, float *, int64_t,
-                      int64_t, double *, void *)
-    int jp_gauss_expect(const jp_gauss *, const float *, const int64_t *, const float *, int64_t, int64_t,
-                        int64_t, int64_t, jp_gauss_sums *)
-    int jp_gauss_maximise(jp_gauss *, jp_gauss_sums *, jp_gauss_sums *, double, double, double, double, double,
-                          void *)
+    int jp_gauss_leaf(const jp_gauss *, const float *, const int64_t *, int64_t, int64_t, double,
+                      float *, int64_t, int64_t, double *, void *)
+    int jp_gauss_expect(const jp_gauss *, const float *, const int64_t *, const float *, int64_t,
+                        int64_t, int64_t, int64_t, jp_gauss_sums *)
+    int jp_gauss_maximise(jp_gauss *, jp_gauss_sums *, jp_gauss_sums *, double, double, double,
+                          double, double, void *)
 
 
 cdef object _check(int status):
@@ -76,7 +76,8 @@ cdef class Gauss:
         _check(status)
 
     def leaf(self, const float[:, ::1] z, const int64_t[::1] rows, int64_t start, int64_t stop,
-             double negligible, float[:, ::1] leaf, int64_t leaf_at, double[::1] log_scale, uint8_t[::1] work):
+             double negligible, float[:, ::1] leaf, int64_t leaf_at, double[::1] log_scale,
+             uint8_t[::1] work):
         """Writes scaled likelihoods of every state; adds the scale to log_scale."""
         cdef const int64_t *r = &rows[0] if rows is not None else NULL
         with nogil:
@@ -90,14 +91,14 @@ cdef class Gauss:
         """Adds each row's moments, weighted by its posterior."""
         cdef const int64_t *r = &rows[0] if rows is not None else NULL
         with nogil:
-            status = jp_gauss_expect(&self.c, &z[0, 0], r, &posterior[0, 0], posterior.shape[1], leaf_at,
-                                     start, stop, &sums.c)
+            status = jp_gauss_expect(&self.c, &z[0, 0], r, &posterior[0, 0], posterior.shape[1],
+                                     leaf_at, start, stop, &sums.c)
         _check(status)
 
     def maximise(self, Sums batch, Sums running, double batch_rows, double step, double rows,
                  double shrinkage, double floor, uint8_t[::1] work):
         """One M-step from the running and the batch's sums."""
         with nogil:
-            status = jp_gauss_maximise(&self.c, &batch.c, &running.c, batch_rows, step, rows, shrinkage,
-                                       floor, &work[0])
+            status = jp_gauss_maximise(&self.c, &batch.c, &running.c, batch_rows, step, rows,
+                                       shrinkage, floor, &work[0])
         _check(status)

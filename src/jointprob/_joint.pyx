@@ -2,7 +2,7 @@
 # cython: freethreading_compatible=True
 """Glue to csrc/joint.c: arguments in, errors out, no algorithm."""
 
-from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint64_t, uint8_t
 
 
 cdef extern from "joint.h" nogil:
@@ -47,16 +47,17 @@ cdef extern from "joint.h" nogil:
 
     int64_t jp_tree_work_size(const jp_tree *, int)
     int jp_tree_log_prob(const jp_tree *, const jp_evidence *, int64_t, int64_t, void *, double *)
-    int jp_tree_expect(const jp_tree *, const jp_evidence *, const double *, int64_t, int64_t, void *,
-                       double *, jp_counts *, float *)
-    int jp_tree_marginals(const jp_tree *, const jp_evidence *, const int64_t *, int64_t, int64_t, int64_t,
-                          void *, double *, float *, float *)
-    int jp_tree_sample(const jp_tree *, const jp_evidence *, uint64_t, const uint64_t *, int64_t, int64_t,
-                       void *, double *, int32_t *)
-    int jp_tree_maximise(jp_tree *, jp_counts *, jp_running *, double, double, int64_t, int64_t, double *)
+    int jp_tree_expect(const jp_tree *, const jp_evidence *, const double *, int64_t, int64_t,
+                       void *, double *, jp_counts *, float *)
+    int jp_tree_marginals(const jp_tree *, const jp_evidence *, const int64_t *, int64_t, int64_t,
+                          int64_t, void *, double *, float *, float *)
+    int jp_tree_sample(const jp_tree *, const jp_evidence *, uint64_t, const uint64_t *, int64_t,
+                       int64_t, void *, double *, int32_t *)
+    int jp_tree_maximise(jp_tree *, jp_counts *, jp_running *, double, double, int64_t, int64_t,
+                         double *)
     int jp_tree_derive(jp_tree *, int64_t, int64_t)
-    int jp_count_pairs(const int32_t *, const int32_t *, const double *, int64_t, int64_t, int64_t, int64_t,
-                       double *)
+    int jp_count_pairs(const int32_t *, const int32_t *, const double *, int64_t, int64_t,
+                       int64_t, int64_t, double *)
 
 
 cdef object _check(int status):
@@ -65,7 +66,7 @@ cdef object _check(int status):
 
 
 cdef class Evidence:
-    """What is known of each row: codes by column and, for some blocks, likelihoods given outright."""
+    """What is known of each row: codes by column, for some blocks likelihoods outright."""
 
     cdef jp_evidence c
     cdef readonly int64_t n_rows
@@ -146,7 +147,8 @@ cdef class Tree:
         _check(status)
 
     def expect(self, Evidence evidence, const double[::1] weight, int64_t start, int64_t stop,
-               uint8_t[::1] work, double[::1] log_prob, Counts counts, float[:, ::1] leaf_posterior):
+               uint8_t[::1] work, double[::1] log_prob, Counts counts,
+               float[:, ::1] leaf_posterior):
         """Adds expected counts; overwrites leaf_posterior with weight * P(z | row)."""
         cdef const double *w = &weight[0] if weight is not None else NULL
         cdef float *leaf = &leaf_posterior[0, 0] if leaf_posterior.size else NULL
@@ -160,8 +162,9 @@ cdef class Tree:
                   float[:, ::1] posterior):
         """Writes P(z_b | other blocks' cells) and P(z_b | row) for every block."""
         with nogil:
-            status = jp_tree_marginals(&self.c, &evidence.c, &state_at[0], cavity.shape[1], start, stop,
-                                       &work[0], &log_prob[0], &cavity[0, 0], &posterior[0, 0])
+            status = jp_tree_marginals(&self.c, &evidence.c, &state_at[0], cavity.shape[1], start,
+                                       stop, &work[0], &log_prob[0], &cavity[0, 0],
+                                       &posterior[0, 0])
         _check(status)
 
     def sample(self, Evidence evidence, uint64_t seed, const uint64_t[::1] draw_key, int64_t start,

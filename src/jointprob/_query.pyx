@@ -48,13 +48,13 @@ cdef class States:
     def condition(self, const float[:, ::1] z, const int64_t[::1] rows, const int32_t[::1] state,
                   const int64_t[::1] order, const int64_t[::1] target, double[::1] work,
                   double[:, ::1] mean, double[:, :, ::1] factor):
-        """Writes the normal of the target columns given the row's other known cells, pair by pair."""
+        """Writes the normal of the target columns given the row's known cells, pair by pair."""
         if rows.shape[0] == 0:
             return
         with nogil:
-            status = jp_condition_gaussian(&self.c, &z[0, 0], &rows[0], &state[0], &order[0], &target[0],
-                                           target.shape[0], 0, rows.shape[0], &work[0], &mean[0, 0],
-                                           &factor[0, 0, 0])
+            status = jp_condition_gaussian(&self.c, &z[0, 0], &rows[0], &state[0], &order[0],
+                                           &target[0], target.shape[0], 0, rows.shape[0], &work[0],
+                                           &mean[0, 0], &factor[0, 0, 0])
         _check(status)
 
     def draw(self, const double[:, ::1] z, const int32_t[::1] state, const int64_t[::1] order,
@@ -67,8 +67,9 @@ cdef class States:
                                       z.shape[0], &work[0], &out[0, 0])
         _check(status)
 
-    def leave_one_out(self, const float[:, ::1] z, const int64_t[::1] order, const float[:, ::1] prior,
-                      int64_t prior_at, double[::1] work, double[::1] whole, double[:, ::1] rest):
+    def leave_one_out(self, const float[:, ::1] z, const int64_t[::1] order,
+                      const float[:, ::1] prior, int64_t prior_at, double[::1] work,
+                      double[::1] whole, double[:, ::1] rest):
         """Writes log densities of each row, whole and without each of its known cells."""
         if z.shape[0] == 0:
             return

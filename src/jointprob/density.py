@@ -34,8 +34,9 @@ class Gaussians:
     n_states : int
     mean_lanes : float32 (n_columns, n_padded)
     covariance_lanes : float64 (triangle, n_padded)
-        Element (i, j <= i) of every state's covariance at row i (i + 1) / 2 + j; double, since variances
-        may be a millionth of the scale. n_padded is n_states rounded up to a multiple of 16.
+        Element (i, j <= i) of every state's covariance at row i (i + 1) / 2 + j; double, since
+        variances may be a millionth of the scale. n_padded is n_states rounded up to a
+        multiple of 16.
     """
 
     columns: NDArray[np.int64]

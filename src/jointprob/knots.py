@@ -198,9 +198,7 @@ def quantile_levels(n_pieces: int, least: float) -> Floats:
     return np.concatenate([outer[::-1], inner, 1 - outer])
 
 
-def outer_secants(
-    values: Floats, cumulative: Floats, x: Floats, z: Floats
-) -> tuple[float, float]:
+def outer_secants(values: Floats, cumulative: Floats, x: Floats, z: Floats) -> tuple[float, float]:
     """Slope from each extreme knot to the median of the rows beyond it."""
     n_rows = cumulative[-1]
     beyond = np.array([ndtr(z[0]), 1 - ndtr(z[-1])]) * 0.5

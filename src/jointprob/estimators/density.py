@@ -22,7 +22,7 @@ from jointprob.table import Table, check_sample_weight, conform, read_table
 NAME = "JEPADensity"
 
 
-class JEPADensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class JEPADensity(DensityMixin, BaseEstimator):
     """Density of a table with numeric, categorical and missing cells.
 
     Rows are divided into subsets, each subset's columns get a distribution, and latent trees

@@ -96,7 +96,8 @@ class Refinement:
     def state(self) -> list[NDArray[Any]]:
         """Every array that EM changes."""
         tree = self.tree
-        arrays = [self.transition, self.emission, tree.transition, tree.emission]
+        arrays: list[NDArray[Any]] = [self.transition, self.emission]
+        arrays += [tree.transition, tree.emission]
         for gaussians, moments in zip(tree.gaussians, self.moments, strict=True):
             arrays += [moments.weight, moments.sum, moments.square]
             arrays += [gaussians.mean_lanes, gaussians.covariance_lanes]

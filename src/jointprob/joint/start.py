@@ -185,7 +185,7 @@ def _tie(
     n_jobs: int | None,
 ) -> tuple[Codes, Codes]:
     """Maximum spanning tree over blocks by the information that their observed parts share."""
-    parts = [*levels, *numeric]
+    parts: list[_Levels | _Numbers] = [*levels, *numeric]
     if plan.structure == "mixture":
         return chow_liu(_star(len(parts), len(levels) % len(parts)))
     labels = np.stack([p.observed for p in parts], axis=1)
