@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob.joint.choice import choose_plan
-from jointprob.joint.nursery import Member, Nursery, Progress, View, silent
+from jointprob.joint.nursery import Member, Nursery, Progress, View, Wish, silent
 from jointprob.joint.start import Plan
 
 SEARCH_ROWS = 20_000  # what a tree should look like shows on so many rows
@@ -55,32 +55,29 @@ def fit_bag(
     sample = [_sampled(view, seed) for view in views]
     whole = sample[0] is views[0]
     search = Nursery(sample, seed, n_jobs, progress)
-    plan = choose_plan(search, n_subsets)
+    plan, view = choose_plan(search, n_subsets)
     nursery = search if whole else Nursery(views, seed, n_jobs, progress)
     if n_trees is not None:
-        nursery.grown = [nursery.best(0)] if whole else nursery.add([(plan, 0)])
-        _grow_exactly(nursery, plan, n_trees)
+        nursery.grown = [nursery.best(view)] if whole else nursery.add([(plan, view)])
+        _grow_exactly(nursery, plan, view, n_trees)
     else:
         if not whole:
             larger = plan if n_subsets is not None else plan.scaled(2.0)
-            nursery.add([(plan, 0), (larger, 0)])
+            nursery.add([(plan, view), (larger, view)])
         _grow_while_gaining(nursery)
     return nursery.members()
 
 
-def _grow_exactly(nursery: Nursery, plan: Plan, n_trees: int) -> None:
+def _grow_exactly(nursery: Nursery, plan: Plan, view: int, n_trees: int) -> None:
     """Fill up to `n_trees`, every third in the other encoding."""
-    other = len(nursery.views) - 1
-    wishes = [(plan, other if i % 3 == 1 else 0) for i in range(1, n_trees)]
+    other = len(nursery.views) - 1 - view
+    wishes = [(plan, other if i % 3 == 1 else view) for i in range(1, n_trees)]
     for start in range(0, len(wishes), ROUND):
         nursery.add(wishes[start : start + ROUND])
 
 
 def _grow_while_gaining(nursery: Nursery) -> None:
     """Add rounds of trees until the mixture stops gaining, or the work is done."""
-    if len(nursery.views) > 1:
-        plan = nursery.best(0).plan
-        nursery.add([(plan, 1), (replace(plan, floor=1e-4), 1)])
     score = nursery.mixture()[1]
     for _ in range(BAG_ROUNDS):
         wishes = _next_round(nursery)
@@ -92,14 +89,16 @@ def _grow_while_gaining(nursery: Nursery) -> None:
             return
 
 
-def _next_round(nursery: Nursery) -> list[tuple[Plan, int]]:
-    """The best plan again, and once in the other encoding if that carries weight."""
-    best = (nursery.best(0).plan, 0)
+def _next_round(nursery: Nursery) -> list[Wish]:
+    """The best plan again, and once in the other encoding if that is new or carries weight."""
+    plan, view = nursery.best().plan, nursery.best().view
     if len(nursery.views) == 1:
-        return [best, best]
+        return [(plan, view), (plan, view)]
     weights, _ = nursery.mixture()
-    share = sum(w for w, g in zip(weights, nursery.grown, strict=True) if g.view == 1)
-    return [best, (nursery.best(1).plan, 1) if share > OTHER_SHARE else best]
+    shares = [w for w, g in zip(weights, nursery.grown, strict=True) if g.view != view]
+    tried = any(g.plan == plan for g in nursery.grown if g.view != view)
+    other = 1 - view if sum(shares) > OTHER_SHARE or not tried else view
+    return [(plan, view), (plan, other)]
 
 
 def _sampled(view: View, seed: int) -> View:

@@ -7,42 +7,43 @@ from dataclasses import replace
 
 import numpy as np
 
-from jointprob.joint.nursery import Nursery
+from jointprob.joint.nursery import Nursery, Wish
 from jointprob.joint.rows import Rows
 from jointprob.joint.start import Plan
 from jointprob.partition import numeric_blocks
 
 SEARCH_SHARE = 0.6  # of the work of a fit
-APART_GAUSSIANS = 128  # of which a single numeric column has a quarter
+DIVIDED_GAUSSIANS = 128  # of each of several blocks: an edge between blocks costs their product
 
 
-def choose_plan(nursery: Nursery, n_subsets: int | None = None) -> Plan:
-    """Grow trees of several plans; return the plan with the best held-out score.
+def choose_plan(nursery: Nursery, n_subsets: int | None = None) -> Wish:
+    """Grow trees of several plans in every view; return the best plan and its view.
 
     Parameters
     ----------
     nursery : Nursery
-        Its first view is the one to choose for. Trees grown on the way stay in it.
+        Trees grown on the way stay in it.
     n_subsets : int, optional
         Fixed number of subsets and Gaussians.
     """
     rows = nursery.views[0].rows
     start = first_plan(rows, n_subsets)
+    nursery.add([(start, view) for view in range(len(nursery.views))])
     climb = _Climb(nursery)
-    climb.attempt(start, *other_blocks(start, rows, n_subsets))
+    if len(rows.known_numeric) > 1:
+        climb.divide(rows, n_subsets or min(DIVIDED_GAUSSIANS, start.n_gaussians))
     if n_subsets is None:
         climb.resize()
     plan = climb.plan
     if any(rows.n_levels):
-        climb.attempt(
-            replace(plan, smoothing=plan.smoothing / 3), replace(plan, smoothing=plan.smoothing * 3)
-        )
+        less, more = plan.smoothing / 3, plan.smoothing * 3
+        climb.attempt(replace(plan, smoothing=less), replace(plan, smoothing=more))
     if rows.known_numeric:
         plan = climb.plan
         less, more = plan.shrinkage / 2.5, plan.shrinkage * 4
         climb.attempt(replace(plan, shrinkage=less), replace(plan, shrinkage=more))
         climb.attempt(replace(climb.plan, floor=1e-8), replace(climb.plan, floor=1e-5))
-    return climb.plan
+    return climb.plan, climb.view
 
 
 class _Climb:
@@ -50,22 +51,34 @@ class _Climb:
 
     def __init__(self, nursery: Nursery) -> None:
         self.nursery = nursery
+        self.view = nursery.best().view
 
     @property
     def plan(self) -> Plan:
-        return self.nursery.best(0).plan
+        return self.nursery.best(self.view).plan
 
     def attempt(self, *plans: Plan) -> bool:
-        """Try plans; is one of them the best now?"""
-        nursery = self.nursery
-        known = [g.plan for g in nursery.grown]
-        new = [plan for plan in dict.fromkeys(plans) if plan not in known]
-        cost = sum(nursery.cost(plan, 0) for plan in new)
-        if not new or (known and nursery.work + cost > SEARCH_SHARE * nursery.budget):
-            return False
-        before = nursery.best(0).score if known else -math.inf
-        nursery.add([(plan, 0) for plan in new])
-        return nursery.best(0).score > before
+        """Try those plans that are new and affordable; is one of them the best now?"""
+        nursery, wishes = self.nursery, []
+        left = SEARCH_SHARE * nursery.budget - nursery.work
+        tried = [g.plan for g in nursery.grown if g.view == self.view]
+        for plan in dict.fromkeys(plans):
+            cost = nursery.cost(plan, self.view)
+            if plan not in tried and cost <= left:
+                wishes.append((plan, self.view))
+                left -= cost
+        before = nursery.best(self.view).score
+        if wishes:
+            nursery.add(wishes)
+        return nursery.best(self.view).score > before
+
+    def divide(self, rows: Rows, n_gaussians: int) -> None:
+        """One block of numeric columns, or several by correlation; then finer or coarser ones."""
+        whole = self.plan
+        loose, tight = (_divided(whole, rows, t, n_gaussians) for t in (0.1, 0.3))
+        self.attempt(loose, tight)
+        if self.plan.numeric_blocks == tight.numeric_blocks:
+            self.attempt(*(_divided(whole, rows, t, n_gaussians) for t in (0.2, 0.6)))
 
     def resize(self) -> None:
         """More or fewer subsets, as long as it helps; beside it, the other structure."""
@@ -87,22 +100,17 @@ def first_plan(rows: Rows, n_subsets: int | None = None) -> Plan:
     )
 
 
-def other_blocks(plan: Plan, rows: Rows, n_subsets: int | None = None) -> list[Plan]:
-    """The numeric columns in several blocks by correlation, and each on its own."""
-    if len(rows.known_numeric) < 2:
-        return []
-    half = n_subsets or max(2, min(128, plan.n_gaussians // 2))
-    few = n_subsets or min(APART_GAUSSIANS, 2 * plan.n_gaussians)
-    several = replace(plan, n_gaussians=half, numeric_blocks=_blocks(rows))
-    apart = replace(plan, n_gaussians=few, numeric_blocks=tuple((j,) for j in rows.known_numeric))
-    return [several, apart]
+def _divided(plan: Plan, rows: Rows, threshold: float, n_gaussians: int) -> Plan:
+    """The numeric columns in several blocks by correlation."""
+    blocks = _blocks(rows, threshold=threshold)
+    return replace(plan, n_gaussians=n_gaussians, numeric_blocks=blocks)
 
 
-def _blocks(rows: Rows, n_blocks: int | None = None) -> tuple[tuple[int, ...], ...]:
+def _blocks(rows: Rows, **how: float) -> tuple[tuple[int, ...], ...]:
     if not rows.known_numeric:
         return ()
     columns = np.array(rows.known_numeric)
-    groups = numeric_blocks(rows.z[:, columns], rows.weight, n_blocks=n_blocks)
+    groups = numeric_blocks(rows.z[:, columns], rows.weight, **how)
     return tuple(tuple(int(columns[j]) for j in group) for group in groups)
 
 

@@ -20,12 +20,14 @@ from jointprob.threads import run_tasks
 logger = logging.getLogger("jointprob")
 
 BATCH_ROWS = 512
+EDGE = 5000  # FLOPs that would take the time an edge of the tree takes beside its products
 VISITED_ROWS = 400_000  # rows times epochs of one tree, at most
 LEAST_WEIGHT = 0.01  # lighter members are dropped
 WORK_OF_A_CELL = 2e6  # FLOPs of a fit for each cell of the table,
-LEAST_WORK, MOST_WORK = 2e11, 4e12  # but so many at least (a second or two) and at most (a minute)
+LEAST_WORK, MOST_WORK = 3e11, 2.5e12  # at least (a second or two) and at most (a minute)
 
 Progress = Callable[[str], None]
+Wish = tuple[Plan, int]  # a plan, and the view to grow it in
 
 
 def silent(message: str) -> None:
@@ -102,7 +104,7 @@ class Nursery:
         cells = len(rows) * (len(rows.n_levels) + rows.z.shape[1])
         self.budget = float(np.clip(WORK_OF_A_CELL * cells, LEAST_WORK, MOST_WORK))
 
-    def add(self, wishes: Sequence[tuple[Plan, int]]) -> list[Grown]:
+    def add(self, wishes: Sequence[Wish]) -> list[Grown]:
         """Grow trees of these plans and views side by side, each from a seed of its own."""
         first = self.seed + len(self.grown)
         tasks = [
@@ -130,12 +132,13 @@ class Nursery:
         n_numeric, k, g = len(plan.numeric_blocks), plan.n_subsets, plan.n_gaussians
         states = [plan.states(b) for b in plan.numeric_blocks]
         gaussians = sum(
-            4 * len(b) * (len(b) + 8) * g for b, g in zip(plan.numeric_blocks, states, strict=True)
+            3 * len(b) * (len(b) + 12) * g for b, g in zip(plan.numeric_blocks, states, strict=True)
         )
-        edges = 3 * len(rows.n_levels) * k * k + 6 * sum(sorted(states)[:-1]) * g
+        edges = len(rows.n_levels) * (3 * k * k + EDGE) + 6 * sum(sorted(states)[:-1]) * g
         mixed = 6 * k * g if n_numeric and rows.n_levels else 0
         visits = schedule_for(len(rows)).n_epochs * len(rows)
-        return float(visits * (gaussians + edges + mixed + 2000))
+        overhead = EDGE * (2 + 2 * n_numeric)
+        return float(visits * (gaussians + edges + mixed + overhead))
 
     def best(self, view: int | None = None) -> Grown:
         """The tree with the best held-out score."""
