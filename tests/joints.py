@@ -75,3 +75,27 @@ def fit_joint(X, seeds=(0, 1), n_subsets=3, n_gaussians=4, blocks=None, n_epochs
 def mixed_joint(apart=False):
     """Fitted to `mixed_table`; with each numeric column in a block of its own, or all in one."""
     return fit_joint(mixed_table(), blocks=((0,), (1,), (2,)) if apart else None)
+
+
+ROW = take(mixed_table(missing=0), [0])
+
+
+def levels_of(joint, column):
+    return joint.schema.columns[joint.schema.position(column)].levels
+
+
+def density(joint, **columns):
+    """exp(log_prob) of one-column tables, the other columns missing."""
+    n = len(next(iter(columns.values())))
+    table = repeat(without(ROW, *ROW), n)
+    return np.exp(joint.log_prob({**table, **columns}))
+
+
+def integral(joint, column, low, high, n_pieces=400):
+    """Of the density of a column over an interval, by Gauss-Legendre quadrature on pieces."""
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    edges = np.linspace(low, high, n_pieces + 1)
+    half = 0.5 * np.diff(edges)[:, None]
+    x = (0.5 * (edges[1:] + edges[:-1]))[:, None] + half * nodes
+    p = density(joint, **{column: x.ravel()}).reshape(x.shape)
+    return float((p * half * weights).sum())

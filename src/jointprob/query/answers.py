@@ -135,6 +135,14 @@ def shares(log_prob: Floats, rows: Sizes) -> Floats:
     return np.asarray(np.exp(log_prob - total))
 
 
+def root_subsets(one: Pass, start: int, stop: int) -> Floats:
+    """P(subset | row) at the root block, float64 (n_rows, n_subsets)."""
+    posterior = Answers([one], np.arange(start, stop)).marginals[0].posterior
+    n_states, n_cells = (int(sizes[0]) for sizes in (one.view.tree.n_states, one.view.tree.n_cells))
+    root = posterior[:, :n_states].astype(np.float64)
+    return np.asarray(root.reshape(len(root), n_cells, n_states // n_cells).sum(axis=1))
+
+
 def normals_of(
     one: Pass, g: int, j: int, rows: Sizes, posterior: Points, weight: Floats
 ) -> Normals:

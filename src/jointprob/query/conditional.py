@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from jointprob.joint.tree import Floats, Sizes
 from jointprob.query.answers import Answers, shares
-from jointprob.query.evidence import Given, blank_empty, read_rows
+from jointprob.query.evidence import Given, blank_empty, float_schema, read_rows
 from jointprob.query.numeric import Mixture
 from jointprob.query.passes import Pass
 from jointprob.query.sampling import draw_rows, seed_of
 from jointprob.restore import to_container
-from jointprob.schema import Column, Schema
+from jointprob.schema import Schema
 from jointprob.table import MISSING, UNSEEN, Table
 from jointprob.threads import run_blocks
 
@@ -307,13 +307,6 @@ class Conditional:
         if not self.schema.columns[position].is_categorical:
             raise ValueError(f"column {column!r} is numeric; allowed are categorical columns")
         return position
-
-
-def float_schema(schema: Schema) -> Schema:
-    """The same columns holding float64."""
-    dtype = {"polars": "Float64", "pyarrow": "double"}.get(schema.container, "float64")
-    columns = tuple(Column(column.name, "numeric", dtype=dtype) for column in schema)
-    return Schema(columns, schema.container)
 
 
 def _prefer(known: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:

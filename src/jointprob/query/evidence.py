@@ -132,6 +132,21 @@ def _all_missing(column: Column, n_rows: int) -> Cells:
     return np.full(n_rows, np.int32(MISSING) if column.is_categorical else np.nan)
 
 
+def float_schema(schema: Schema) -> Schema:
+    """The same columns holding float64."""
+    dtype = {"polars": "Float64", "pyarrow": "double"}.get(schema.container, "float64")
+    columns = tuple(Column(column.name, "numeric", dtype=dtype) for column in schema)
+    return Schema(columns, schema.container)
+
+
+def nothing_known(table: Table) -> Mask:
+    """Rows in which every cell is missing."""
+    nothing: Mask = np.ones(table.n_rows, np.bool_)
+    for column, cells in zip(table.schema, table.columns, strict=True):
+        nothing &= cells == MISSING if column.is_categorical else np.isnan(cells)
+    return nothing
+
+
 def read_given(given: Any, schema: Schema, name: str = "given") -> Given:
     """Evidence of `Joint.condition`.
 

@@ -6,14 +6,39 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jointprob.encode import CONTINUOUS, MISSING
+from jointprob.encode import CONTINUOUS, MISSING, Encoding
 from jointprob.joint.tree import Floats, Sizes
 from jointprob.query.answers import Answers
 from jointprob.query.passes import Marginals, Pass, log_sum_exp, pattern_keys
+from jointprob.table import Table
+from jointprob.threads import run_blocks
 
 TINY = float(
     np.finfo(np.float32).tiny
 )  # smallest probability that a float32 message tells from zero
+
+
+def explain_rows(passes: Sequence[Pass], table: Table, n_jobs: int | None) -> Floats:
+    """`surprises` of all rows of a table."""
+    slopes: dict[int, Floats] = {}
+    for one in passes:
+        if id(one.view.encoding) not in slopes:
+            slopes[id(one.view.encoding)] = _log_slopes(one.view.encoding, table)
+    by_pass = [slopes[id(one.view.encoding)] for one in passes]
+    parts = run_blocks(
+        lambda start, stop: surprises(passes, by_pass, np.arange(start, stop)),
+        table.n_rows, min(one.block_rows for one in passes), n_jobs,
+    )  # fmt: skip
+    return np.concatenate(parts)
+
+
+def _log_slopes(encoding: Encoding, table: Table) -> Floats:
+    """log dz/dx of every numeric cell, float64 (n_rows, n_numeric)."""
+    slopes = [
+        marginal.forward(table.columns[column])[1]
+        for column, marginal in zip(encoding.numeric, encoding.marginals, strict=True)
+    ]
+    return np.array(slopes).T.reshape(table.n_rows, len(slopes))
 
 
 def surprises(passes: Sequence[Pass], slopes: Sequence[Floats], rows: Sizes) -> Floats:

@@ -12,18 +12,26 @@ import numpy as np
 from jointprob.encode import Encoded, Encoding
 from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Floats
-from jointprob.query.answers import Answers
-from jointprob.query.conditional import Conditional, float_schema
-from jointprob.query.evidence import Given, blank_empty, read_given, read_rows, read_where
-from jointprob.query.explain import surprises
+from jointprob.query.answers import root_subsets
+from jointprob.query.conditional import Conditional
+from jointprob.query.evidence import (
+    Given,
+    blank_empty,
+    float_schema,
+    nothing_known,
+    read_given,
+    read_rows,
+    read_where,
+)
+from jointprob.query.explain import explain_rows
 from jointprob.query.impute import fill
 from jointprob.query.marginal import select_encoding, select_member, select_schema
+from jointprob.query.merge import check_same_atoms, check_same_columns
 from jointprob.query.passes import Pass, log_sum_exp
 from jointprob.query.sampling import draw_rows, seed_of
-from jointprob.query.view import Mask, View
+from jointprob.query.view import View
 from jointprob.restore import to_container
 from jointprob.schema import Schema
-from jointprob.table import MISSING, Table
 from jointprob.threads import run_blocks
 
 SAMPLE_ROWS = 4096  # drawn at once
@@ -115,7 +123,7 @@ class Joint:
             return np.full(given.n_rows, -np.inf)
         log_prob = log_sum_exp([one.log_prob(n_jobs) for one in passes])
         if not (given.sets or given.intervals or given.atoms):
-            log_prob[_nothing_known(given.table)] = 0.0
+            log_prob[nothing_known(given.table)] = 0.0
         return log_prob
 
     def _passes(
@@ -222,7 +230,8 @@ class Joint:
         ValueError
             If columns, levels or atoms differ.
         """
-        _check_same_columns(self, other)
+        check_same_columns(self.schema, other.schema)
+        check_same_atoms(self.schema, self.members[0].encoding, other.members[0].encoding)
         total = self.n_rows + other.n_rows
         members = [
             replace(member, log_weight=member.log_weight + float(np.log(joint.n_rows / total)))
@@ -317,16 +326,7 @@ class Joint:
         """
         table = read_rows(X, self.schema)
         passes = self._passes(Given(table), n_jobs)
-        slopes: dict[int, Floats] = {}
-        for one in passes:
-            if id(one.view.encoding) not in slopes:
-                slopes[id(one.view.encoding)] = _log_slopes(one.view.encoding, table)
-        by_pass = [slopes[id(one.view.encoding)] for one in passes]
-        parts = run_blocks(
-            lambda start, stop: surprises(passes, by_pass, np.arange(start, stop)),
-            table.n_rows, min(one.block_rows for one in passes), n_jobs,
-        )  # fmt: skip
-        cells = np.concatenate(parts)
+        cells = explain_rows(passes, table, n_jobs)
         return to_container(list(cells.T.copy()), float_schema(self.schema))
 
     def subsets(self, X: Any, *, n_jobs: int | None = None) -> Floats:
@@ -341,51 +341,9 @@ class Joint:
         heaviest = int(np.argmax([member.log_weight for member in self.members]))
         one = self._passes(Given(table), n_jobs)[heaviest]
         parts = run_blocks(
-            lambda start, stop: _root_subsets(one, start, stop),
+            lambda start, stop: root_subsets(one, start, stop),
             table.n_rows,
             one.block_rows,
             n_jobs,
         )
         return np.concatenate(parts)
-
-
-def _root_subsets(one: Pass, start: int, stop: int) -> Floats:
-    posterior = Answers([one], np.arange(start, stop)).marginals[0].posterior
-    n_states, n_cells = (int(sizes[0]) for sizes in (one.view.tree.n_states, one.view.tree.n_cells))
-    root = posterior[:, :n_states].astype(np.float64)
-    return np.asarray(root.reshape(len(root), n_cells, n_states // n_cells).sum(axis=1))
-
-
-def _log_slopes(encoding: Encoding, table: Table) -> Floats:
-    """log dz/dx of every numeric cell, float64 (n_rows, n_numeric)."""
-    slopes = [
-        marginal.forward(table.columns[column])[1]
-        for column, marginal in zip(encoding.numeric, encoding.marginals, strict=True)
-    ]
-    return np.array(slopes).T.reshape(table.n_rows, len(slopes))
-
-
-def _nothing_known(table: Table) -> Mask:
-    """Rows in which every cell is missing."""
-    nothing: Mask = np.ones(table.n_rows, np.bool_)
-    for column, cells in zip(table.schema, table.columns, strict=True):
-        nothing &= cells == MISSING if column.is_categorical else np.isnan(cells)
-    return nothing
-
-
-def _check_same_columns(one: Joint, other: Joint) -> None:
-    for mine, its in zip(one.schema, other.schema, strict=False):
-        if (mine.name, mine.kind, mine.levels) != (its.name, its.kind, its.levels):
-            raise ValueError(
-                f"column {mine.name!r} differs: {mine.kind} with levels {mine.levels[:5]} here, "
-                f"{its.name!r}, {its.kind} with levels {its.levels[:5]} there"
-            )
-    if len(one.schema) != len(other.schema):
-        raise ValueError(f"{len(one.schema)} columns here, {len(other.schema)} there")
-    here, there = one.members[0].encoding, other.members[0].encoding
-    for column, mine_, its_ in zip(here.numeric, here.atoms, there.atoms, strict=True):
-        if not np.array_equal(mine_, its_):
-            raise ValueError(
-                f"column {one.schema.columns[column].name!r}: atoms {mine_.tolist()} here, "
-                f"{its_.tolist()} there; densities of different atoms cannot be mixed"
-            )
