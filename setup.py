@@ -1,5 +1,6 @@
 """The compiled stages; everything else is in pyproject.toml."""
 
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def extension(glue, stages):
         extra_compile_args=[
             "-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
         ],
+        # macOS strips in its own way, and its wheels are small as they are.
+        extra_link_args=["-Wl,--strip-all"] if sys.platform.startswith("linux") else [],
     )  # fmt: skip
 
 

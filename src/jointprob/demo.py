@@ -37,17 +37,19 @@ def run() -> None:
     holed = remove_cells(whole, np.random.default_rng(0))
     order = np.random.default_rng(1).permutation(n_rows(whole))
     train, test = order[: len(order) * 7 // 10], order[len(order) * 7 // 10 :]
-    say(f"Breast cancer: {len(order)} rows, {len(numeric(whole))} numeric and {len(CATEGORICAL)}")
-    say(f"categorical columns, {MISSING_SHARE:.0%} of the cells removed;")
-    say(f"{len(train)} rows to fit, {len(test)} held out.")
+    say(f"Breast cancer: {len(order)} tumours, {len(numeric(whole))} measurements, ", end="")
+    say(f"{len(CATEGORICAL)} categories ({', '.join(CATEGORICAL)});")
+    say(
+        f"{MISSING_SHARE:.0%} of the cells removed; {len(train)} rows to fit, {len(test)} held out."
+    )
     start = perf_counter()
     model = JEPADensity(random_state=0).fit(take(holed, train))
-    say(f"JEPADensity fitted in {perf_counter() - start:.1f} s.")
+    say(f"JEPADensity fitted in {perf_counter() - start:.1f} s: a bag of {model.n_trees_} trees.")
     compare(model.joint_, take(holed, train), take(holed, test))
     show_imputation(model.joint_, take(whole, test), take(holed, test))
     show_samples(model)
-    show_answers(model.joint_)
-    show_strangest(model, take(holed, test))
+    show_answers(model.joint_, whole)
+    show_strangest(model.joint_, take(holed, train), take(holed, test))
 
 
 # The table
@@ -111,15 +113,15 @@ def compare(joint: Joint, train: Columns, test: Columns) -> None:
     with threadpool_limits(1):  # such small products only wait for their threads
         mixture, about_mixture = tuned(GaussianMixture, GAUSSIANS, train)
         kernels, about_kernels = tuned(KernelDensity, BANDWIDTHS, train)
-    say(f"\nHeld-out nats a row: {len(ours)} test rows that are complete in the numeric columns")
-    say(f"  JEPADensity      {np.mean(ours):8.2f}   table as it is: missing cells, categories")
+    say("\n1. How probable is a new row? Mean log density of held-out rows, nats: more is better")
+    say(f"  JEPADensity      {np.mean(ours):8.2f}   the table as it is: missing cells, categories")
     say(f"  GaussianMixture  {np.mean(mixture(matrix(rows))):8.2f}   {about_mixture}")
     say(f"  KernelDensity    {np.mean(kernels(matrix(rows))):8.2f}   {about_kernels}")
-    say("  Both peers were given standardised numeric columns, and every setting both on the")
-    say("  complete training rows and on all rows with means for the missing cells; the best on a")
-    say("  quarter of the training rows was fitted again on all of them.")
-    say(f"All {n_rows(test)} held-out rows, all columns, missing cells integrated out: ", end="")
-    say(f"{np.mean(joint.log_prob(test)):.2f}")
+    say(f"  Scored on what all three can score: {len(ours)} rows without gaps, numeric columns.")
+    say("  scikit-learn's two were tuned on a quarter of the training rows, standardised, once")
+    say("  with the incomplete rows left out and once with means for the missing cells.")
+    say(f"  JEPADensity on all {n_rows(test)} rows and {len(test)} columns, ", end="")
+    say(f"missing cells integrated out: {np.mean(joint.log_prob(test)):.2f}")
 
 
 def tuned(family: Any, settings: list[dict[str, Any]], train: Columns) -> tuple[LogDensity, str]:
@@ -168,8 +170,8 @@ def show_imputation(joint: Joint, whole: Columns, holed: Columns) -> None:
     gone = {name: missing(column) for name, column in holed.items()}
     errors = [relative_error(whole[n], filled[n], holed[n], gone[n]) for n in numeric(whole)]
     right = [np.asarray(filled[n])[gone[n]] == whole[n][gone[n]] for n in CATEGORICAL]
-    say("\nImputing the removed cells of the held-out rows")
-    say(f"  numbers: root mean square error {np.mean(errors):.2f} of the column mean's")
+    say("\n2. What were the removed cells? Those of the held-out rows, imputed")
+    say(f"  numbers: {np.mean(errors):.2f} of the error (root mean square) of the column's mean")
     say(f"  categories: {np.concatenate(right).mean():.0%} right")
 
 
@@ -186,40 +188,59 @@ def show_samples(model: JEPADensity) -> None:
     """Print five rows drawn from the joint."""
     rows = model.sample(5, random_state=0)
     shown = ("radius", "texture", "concavity", "worst_size", "diagnosis")
-    say("\nFive sampled rows (5 of their 12 columns)")
+    say(f"\n3. What does a new row look like? Five that were drawn (5 of {len(rows)} columns)")
     say("  " + "".join(f"{name:>12}" for name in shown))
     for i in range(5):
         say("  " + "".join(f"{show(rows[name][i]):>12}" for name in shown))
 
 
-def show_answers(joint: Joint) -> None:
-    """Print two conditional questions: one on a value, one on an interval."""
-    at_15 = joint.condition({"radius": 15.0, "texture": 20.0}).predict_proba("diagnosis")
-    malignant = np.ravel(at_15)[1]  # levels are in sorted order: benign, malignant
-    large = joint.probability({"radius": (17, None)})
-    both = joint.probability({"radius": (17, None), "diagnosis": {"malignant"}})
-    say("\nQuestions")
+def show_answers(joint: Joint, whole: Columns) -> None:
+    """Print conditional questions: on values, on an interval, on a level."""
+    given = joint.condition({"radius": 15.0, "texture": 20.0})
+    malignant = given.predict_proba("diagnosis")[0, 1]  # sorted levels: benign, malignant
+    large = {"radius": (17.0, None)}
+    both = joint.probability({**large, "diagnosis": {"malignant"}}) / joint.probability(large)
+    counted = np.mean(whole["diagnosis"][whole["radius"] >= 17] == "malignant")
+    area = joint.condition({"diagnosis": "malignant"})
+    low, high = area.quantile("area", [0.05, 0.95])[0]
+    say("\n4. What does one column say about another?")
     say(f"  P(malignant | radius = 15, texture = 20) = {malignant:.3f}")
-    say(f"  P(radius > 17) = {float(large):.3f}")
-    say(f"  P(malignant | radius > 17) = {float(both) / float(large):.3f}")
+    say(f"  P(malignant | radius >= 17) = {both:.3f}; counted in the whole table: {counted:.3f}")
+    say(f"  area of a malignant tumour: {area.mean('area')[0]:.0f} on average, ", end="")
+    say(f"nine in ten between {low:.0f} and {high:.0f}")
 
 
-def show_strangest(model: JEPADensity, test: Columns) -> None:
-    """Print the least probable held-out row and the cell of it that surprises most."""
-    row = np.argmin(model.score_samples(test))
+def show_strangest(joint: Joint, train: Columns, test: Columns) -> None:
+    """Print the least probable held-out row without gaps, and the cells that surprise most."""
+    complete = np.flatnonzero(~np.any([missing(column) for column in test.values()], axis=0))
+    row = complete[np.argmin(joint.log_prob(take(test, complete)))]
     one = take(test, np.array([row]))
-    surprise = model.joint_.explain(one)
-    name = max(surprise, key=lambda n: np.nan_to_num(surprise[n][0], nan=-np.inf))
-    say(f"\nStrangest held-out row: number {row}")
-    say(f"  its strangest cell: {name} = {show(one[name][0])} ({surprise[name][0]:.1f} nats)")
-    others = {key: column for key, column in one.items() if key != name}
-    expected = model.joint_.impute({**others, name: missing_like(one[name])})
-    say(f"  the rest of the row would expect {name} = {show(expected[name][0])}")
+    excess = excess_surprise(joint, train, one)
+    say("\n5. Which cell is out of place? The least probable held-out row without gaps: ", end="")
+    say(f"number {row}")
+    say(f"  {'':<15} {'column':<17} {'cell':>8}   the rest of the row expects")
+    for name in sorted(excess, key=excess.__getitem__, reverse=True)[:3]:
+        words = "strangest cell" if excess[name] == max(excess.values()) else ""
+        say(f"  {words:<15} {name:<17} {show(one[name][0]):>8}   {expected(joint, one, name)}")
 
 
-def missing_like(column: NDArray[Any]) -> NDArray[Any]:
-    """A column of the same kind with every cell missing."""
-    return np.full(len(column), None if column.dtype == object else np.nan, dtype=column.dtype)
+def excess_surprise(joint: Joint, train: Columns, one: Columns) -> dict[str, np.float64]:
+    """Nats by which each cell of a row surprises more than is usual in its column.
+
+    A density has a unit, so the surprises of two columns compare only after this.
+    """
+    usual, surprise = joint.explain(train), joint.explain(one)
+    return {name: surprise[name][0] - np.nanmean(usual[name]) for name in one}
+
+
+def expected(joint: Joint, one: Columns, name: str) -> str:
+    """What the other cells of a row say of one cell."""
+    given = joint.condition({key: column for key, column in one.items() if key != name})
+    if name in CATEGORICAL:
+        level = given.mode(name)[0]
+        return f"{level} with probability {given.predict_proba(name).max():.2f}"
+    low, high = given.quantile(name, [0.05, 0.95])[0]
+    return f"{show(low)} to {show(high)}, nine times in ten"
 
 
 def show(value: Any) -> str:
