@@ -58,6 +58,11 @@ class Column:
         return self.kind == "categorical"
 
     @property
+    def is_declared(self) -> bool:
+        """Whether the levels were declared with the column's dtype, not found in its cells."""
+        return self.dtype in ("category", "Enum") or self.dtype.startswith("dictionary:")
+
+    @property
     def integer_range(self) -> tuple[int, int] | None:
         """Smallest and largest value of an integer dtype, None for any other dtype."""
         match = _INTEGER.match(self.dtype)

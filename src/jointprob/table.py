@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ __all__ = [
     "to_container",
 ]
 
+MOST_WEIGHT = 1e15  # sums of so many rows are still exact to a row in float64
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,6 +50,15 @@ class Table:
     def take(self, rows: NDArray[np.integer[Any]]) -> Table:
         """Table of the rows at these positions."""
         return Table(self.schema, len(rows), [column[rows] for column in self.columns])
+
+    def relearnt(self) -> Table:
+        """The table as if no other rows had been read with it.
+
+        Levels that none of its rows hold are forgotten, unless they were declared.
+        """
+        pairs = [_relearn(*pair) for pair in zip(self.schema, self.columns, strict=True)]
+        schema = Schema(tuple(column for column, _ in pairs), self.schema.container)
+        return Table(schema, self.n_rows, [values for _, values in pairs])
 
 
 def read_table(
@@ -168,7 +179,8 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
     Raises
     ------
     ValueError
-        Weights that are negative, NaN, infinite, all zero, or not one for each row.
+        Weights that are negative, NaN, infinite, all zero, all below 1e-15 or any above 1e15, or
+        not one for each row.
 
     Examples
     --------
@@ -192,6 +204,11 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
         raise ValueError(_describe_weight(weight, int(bad[0])))
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    if not 1 / MOST_WEIGHT <= weight.max() <= MOST_WEIGHT:
+        raise ValueError(
+            f"the largest of `sample_weight` is {weight.max()}; allowed are "
+            f"{1 / MOST_WEIGHT:g} to {MOST_WEIGHT:g}: a weight counts repeats of its row"
+        )
     return np.ascontiguousarray(weight)
 
 
@@ -211,7 +228,7 @@ def _categorical_mask(categorical_features: Any, found: Found) -> list[bool]:
                 "a boolean mask, and a list of positions or names"
             )
         return [kind_of(cells) == "categorical" for cells in found.cells]
-    given = np.asarray(categorical_features).tolist()
+    given = np.atleast_1d(np.asarray(categorical_features)).tolist()
     if given and all(isinstance(g, bool) for g in given):
         return _checked_mask(given, found)
     chosen = {_position(g, found) for g in given}
@@ -251,6 +268,18 @@ def _learn(cells: Cells, categorical: bool) -> tuple[Column, NDArray[Any]]:
         Column(cells.name, "categorical", levels, cells.dtype, level_dtype, ordered, empty),
         values,
     )
+
+
+def _relearn(column: Column, values: NDArray[Any]) -> tuple[Column, NDArray[Any]]:
+    if not column.is_categorical:
+        return replace(column, empty=bool(np.isnan(values).all())), values
+    present = np.unique(values[values != MISSING])
+    column = replace(column, empty=not present.size)
+    if column.is_declared or len(present) == len(column.levels):
+        return column, values
+    lookup = np.full(len(column.levels) + 1, MISSING, np.int32)  # the code -1 picks the last one
+    lookup[present] = np.arange(len(present))
+    return replace(column, levels=tuple(column.levels[c] for c in present)), lookup[values]
 
 
 def _fill_rows(X: Mapping[Any, Any], schema: Schema) -> Mapping[Any, Any]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from numbers import Integral
 from typing import TypeVar
 
 from joblib import effective_n_jobs  # type: ignore[import-untyped]
@@ -49,15 +50,17 @@ def n_threads(n_jobs: int | None = None) -> int:
     Raises
     ------
     ValueError
-        If `n_jobs` is 0.
+        If `n_jobs` is 0 or no integer.
 
     Examples
     --------
     >>> n_threads(3)
     3
     """
-    if n_jobs == 0:
-        raise ValueError("n_jobs is 0; allowed are None, a positive count or a negative one")
+    if n_jobs == 0 or not isinstance(n_jobs, Integral | None):
+        raise ValueError(
+            f"n_jobs is {n_jobs!r}; allowed are None, a positive count or a negative one"
+        )
     return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
 
 

@@ -16,7 +16,7 @@ from jointprob.joint.rows import canonical_rows, hold_out
 from jointprob.joint.tree import Floats
 from jointprob.progress import reporting
 from jointprob.query import Joint
-from jointprob.schema import Schema
+from jointprob.schema import Schema, preview
 from jointprob.table import Table, check_sample_weight, conform, read_table
 
 NAME = "JEPADensity"
@@ -103,7 +103,9 @@ class JEPADensity(DensityMixin, BaseEstimator):
             Missing cells (None, NaN, NA) are allowed everywhere.
         y : ignored
         sample_weight : (n_rows,), optional
-            Non-negative; a weight means that many repeats of the row.
+            Non-negative; a weight means that many repeats of the row, also where it is no whole
+            number: twenty rows of weight 0.5 are the evidence of ten. A row of weight 0 is not
+            there, nor is a level that only such rows hold.
         X_val : like X, optional
             Rows to choose and stop on instead of a tenth of X.
 
@@ -119,8 +121,8 @@ class JEPADensity(DensityMixin, BaseEstimator):
         n_subsets = _checked_size(self.n_subsets, "n_subsets", 256)
         n_trees = _checked_size(self.n_trees, "n_trees", 1000)
         table = read_table(X, self.categorical_features, estimator_name=NAME)
-        weight = check_sample_weight(sample_weight, table.n_rows)
-        validation = None if X_val is None else conform(X_val, table.schema, estimator_name=NAME)
+        table, weight = _weighted(table, check_sample_weight(sample_weight, table.n_rows))
+        validation = None if X_val is None else conform(X_val, table.schema, False, "X_val", NAME)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         views = _views(table, weight, validation, seed, self.n_jobs)
         with reporting(self.verbose) as progress:
@@ -172,6 +174,18 @@ def _checked_size(given: Any, name: str, most: int) -> int | None:
     if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 1 <= given <= most:
         raise ValueError(f"{name} is {given!r}; allowed are 'auto' and whole numbers 1 to {most}")
     return int(given)
+
+
+def _weighted(table: Table, weight: Floats) -> tuple[Table, Floats]:
+    """Rows of positive weight: those of weight 0, and levels that only they hold, are not there."""
+    if not weight.all():
+        table, weight = table.take(np.flatnonzero(weight)).relearnt(), weight[weight > 0]
+    if all(column.empty for column in table.schema):
+        raise ValueError(
+            f"X holds no value: every cell of the columns {preview(table.schema.names)} is "
+            "missing in every row of positive weight; at least one must be known"
+        )
+    return table, weight
 
 
 def _views(
