@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from jointprob import _encode
 from jointprob.knots import broad, fit_marginal
-from jointprob.marginal import Floats, Marginal, standardising, weighted_moments
+from jointprob.marginal import FARTHEST, Floats, Marginal, standardising, weighted_moments
 from jointprob.threads import run_blocks
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _row_weights(n_rows: int, weight: npt.ArrayLike | None) -> Floats:
 
 def _fit_column(x: Floats, rows: Floats) -> tuple[Floats, Marginal, Marginal]:
     """Atoms and the two marginals of one column."""
-    values, weight = distinct(x, rows)
+    values, weight = distinct(np.clip(x, -FARTHEST, FARTHEST), rows)
     if len(values) == 0:
         return np.empty(0), broad(-1.0, 1.0), broad(-1.0, 1.0)
     is_atom = find_atoms(weight)

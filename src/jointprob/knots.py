@@ -106,8 +106,8 @@ def sharpening_hurts(
 def broad(low: float, high: float) -> Marginal:
     """Default transform of a column without continuous rows: finite, centred on [low, high]."""
     middle = 0.5 * low + 0.5 * high
-    spread = max(0.5 * high - 0.5 * low, 0.1 * abs(middle)) or 1.0
-    return standardising(middle, spread, reach=1.0, tail=2.0)
+    spread = max(0.5 * high - 0.5 * low, 0.1 * abs(middle))
+    return standardising(middle, spread if spread > MIN_SPACING else 1.0, reach=1.0, tail=2.0)
 
 
 def folds(weight: Floats) -> Iterator[tuple[Floats, Floats]]:

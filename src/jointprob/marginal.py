@@ -17,6 +17,8 @@ from jointprob import _encode
 
 Floats = npt.NDArray[np.float64]
 
+FARTHEST = 1e300  # values beyond count as this; it leaves room to subtract and to double
+
 
 @dataclass(frozen=True, eq=False)
 class Marginal:

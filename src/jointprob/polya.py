@@ -71,7 +71,7 @@ def grow(marginal: Marginal, values: Floats, cumulative: Floats) -> list[Level]:
     levels: list[Level] = []
     while len(position) and len(levels) < MAX_DEPTH:
         middle = marginal.inverse(ndtri((2 * position + 1) / 2.0 ** (len(levels) + 1)))
-        rows = np.interp(middle, steps, below)
+        rows = interpolate(middle, steps, below)
         half_ends = np.stack([ends[:, 0], rows, ends[:, 1]], axis=1)
         half_rows = np.maximum(np.diff(half_ends, axis=1), 0.0)
         active = half_rows >= least
@@ -79,6 +79,15 @@ def grow(marginal: Marginal, values: Floats, cumulative: Floats) -> list[Level]:
         position = (2 * position[:, None] + np.arange(2))[active]
         ends = np.stack([half_ends[:, :2][active], half_ends[:, 1:][active]], axis=1)
     return levels
+
+
+def interpolate(x: Floats, knots: Floats, values: Floats) -> Floats:
+    """Like `numpy.interp`, but by shares: steps between denormal numbers have no finite slope."""
+    x = np.clip(x, knots[0], knots[-1])
+    left = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+    width = knots[left + 1] - knots[left]
+    share = np.divide(x - knots[left], width, out=np.zeros(len(x)), where=width > 0)
+    return values[left] + share * (values[left + 1] - values[left])
 
 
 def split_evidence(half_rows: Floats) -> tuple[Floats, Floats]:
