@@ -161,6 +161,16 @@ def test_threads_and_row_order_do_not_matter():
         np.testing.assert_array_equal(one[shuffled], question(Y, 1))
 
 
+def test_row_order_does_not_matter_to_shared_normals():
+    """Rows that know nothing of a block share its normals: what one needs must not change another."""
+    joint = fit_joint(mixed_table(1500), seeds=(0, 1), n_gaussians=40)
+    X = mixed_table(1500, seed=20, missing=0.6)
+    shuffled = np.random.default_rng(1).permutation(1500)
+    one, other = joint.impute(X), joint.impute(take(X, shuffled))
+    for name in ("a", "b", "zero"):
+        np.testing.assert_array_equal(one[name][shuffled], other[name])
+
+
 def test_pickle_round_trip():
     joint, X = mixed_joint(), mixed_table(50, seed=15)
     joint.log_prob(X)  # builds what a pickle leaves out

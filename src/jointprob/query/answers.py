@@ -170,6 +170,7 @@ def _plain_normals(
         np.concatenate([mean, known_mean[:, 0]]),
         np.concatenate([deviation, known_factor[:, 0, 0]]),
         reach=one.view.reach,
+        n_shared=n_states,
     )  # fmt: skip
 
 

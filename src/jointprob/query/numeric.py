@@ -53,6 +53,8 @@ class Normals:
         Interval of z outside which there is no mass; a normal's weight is that before the cut.
     reach : float
         Scores beyond it count as `reach` in means.
+    n_shared : int
+        How many of the distinct normals, from the first, may stand for several rows.
     """
 
     marginal: Marginal
@@ -64,6 +66,7 @@ class Normals:
     low: float = -np.inf
     high: float = np.inf
     reach: float = np.inf
+    n_shared: int = 0
 
     @cached_property
     def mean(self) -> Floats:
@@ -111,9 +114,10 @@ class Normals:
         return self.sum(moments[self.which], n_rows)
 
     def _moments(self) -> Floats:
-        """E[x] of each distinct normal; those that weigh little anywhere by fewer nodes."""
+        """E[x] of each distinct normal; one that weighs little in its only row by fewer nodes."""
         heavy = np.zeros(len(self.means), np.bool_)
         heavy[self.which[self.weight > HEAVY]] = True
+        heavy[: self.n_shared] = True
         moments = np.empty(len(self.means))
         for some, (nodes, weights) in ((heavy, FINE), (~heavy, COARSE)):
             z = self.means[some, None] + self.deviations[some, None] * nodes
