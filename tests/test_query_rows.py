@@ -162,7 +162,7 @@ def test_threads_and_row_order_do_not_matter():
 
 
 def test_row_order_does_not_matter_to_shared_normals():
-    """Rows that know nothing of a block share its normals: what one needs must not change another."""
+    """Rows that know nothing of a block share its normals: none must change another."""
     joint = fit_joint(mixed_table(1500), seeds=(0, 1), n_gaussians=40)
     X = mixed_table(1500, seed=20, missing=0.6)
     shuffled = np.random.default_rng(1).permutation(1500)
