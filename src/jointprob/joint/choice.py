@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _divided(plan: Plan, rows: Rows, threshold: float, n_gaussians: int) -> Plan
     return replace(plan, n_gaussians=n_gaussians, numeric_blocks=blocks)
 
 
-def _blocks(rows: Rows, **how: float) -> tuple[tuple[int, ...], ...]:
+def _blocks(rows: Rows, **how: Any) -> tuple[tuple[int, ...], ...]:
     if not rows.known_numeric:
         return ()
     columns = np.array(rows.known_numeric)
