@@ -23,6 +23,17 @@ LANES = 16  # states that the kernels treat at once
 NEGLIGIBLE = 60.0  # nats below a row's best subset at which a subset counts as zero
 
 
+def writable(state: dict[str, Any]) -> dict[str, Any]:
+    """State whose read-only arrays are copied: kernels take tables that EM may write.
+
+    joblib loads large models, and hands them to its workers, as read-only memory maps.
+    """
+    return {
+        name: np.require(value, requirements="W") if isinstance(value, np.ndarray) else value
+        for name, value in state.items()
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class Gaussians:
     """One Gaussian for each state of a numeric block.
@@ -75,6 +86,9 @@ class Gaussians:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
     def derive(self) -> None:
         """Refresh what follows from the covariances."""

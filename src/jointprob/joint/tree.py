@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
-from jointprob.density import NEGLIGIBLE, Gaussians
+from jointprob.density import NEGLIGIBLE, Gaussians, writable
 from jointprob.threads import run_blocks
 
 Floats = NDArray[np.float64]
@@ -84,6 +84,9 @@ class LatentTree:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
     @cached_property
     def numeric_blocks(self) -> tuple[int, ...]:
