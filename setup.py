@@ -42,5 +42,8 @@ setup(
     ext_modules=cythonize(
         [extension(glue, stages) for glue, stages in STAGES.items()], build_dir="build"
     ),
-    options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
+    options={
+        "build_ext": {"parallel": True},
+        "bdist_wheel": {"py_limited_api": "cp311"} if STABLE_ABI else {},
+    },
 )
