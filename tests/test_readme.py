@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -13,17 +14,33 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_tour_runs():
+@pytest.fixture(scope="module")
+def tour():
+    """The names that the tour leaves behind."""
     pytest.importorskip("pandas")
     names = {}
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
-    test = names["test"]
+    return names
+
+
+def test_tour_runs(tour):
+    names, test = tour, tour["test"]
     assert names["log_density"].shape == (len(test),)
     assert type(names["complete"]) is type(test)
     assert not names["complete"].isna().any().any()
+    assert set(names["strangest"]) <= set(test.columns)
     assert list(names["new_patients"].columns) == list(test.columns)
     assert (names["new_patients"].dtypes == test.dtypes).all()
+
+
+def test_answers_have_the_shapes_beside_them(tour):
+    """A line that ends in `# (n_rows, 2)` or the like has a value of that shape."""
+    pattern = r"^(?:\w+ = )?(.*?)  # (\(.*?\))"
+    promised = re.findall(pattern, "".join(blocks("python")), flags=re.MULTILINE)
+    assert len(promised) > 5
+    for expression, shape in promised:
+        assert np.shape(eval(expression, tour)) == eval(shape, {"n_rows": len(tour["test"])})
 
 
 def test_one_command_installs_and_demonstrates_one_installs_and_tests():
