@@ -1,4 +1,4 @@
-"""A weight means repeats of its row, in every stage of a fit: checked on every bit of the scores."""
+"""A weight means repeats of its row, in every stage of a fit: down to the bits of the scores."""
 
 import numpy as np
 import pandas as pd
