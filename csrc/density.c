@@ -317,7 +317,7 @@ static void pool(const jp_gauss *g, const jp_gauss_sums *sums, double *pooled, d
 
 /* (n S + nu D^1/2 P D^1/2) / (n + nu) with the subset's own scales D and the pooled correlation P: a
    diagonal target would undo strong correlations. D itself leans on the pooled variance by one row. */
-JP_INLINE void shrink(int64_t d, double n, const double *pooled, double shrinkage, double floor,
+JP_INLINE void shrink(int64_t d, double n, const double *pooled, double shrinkage, double floor, const double *grain,
                       double *covariance)
 {
     double scale[JP_MAX_GAUSS_COLUMNS];
@@ -327,7 +327,7 @@ JP_INLINE void shrink(int64_t d, double n, const double *pooled, double shrinkag
         for (int64_t j = 0; j <= i; j++)
             covariance[at(i, j)] = (n * covariance[at(i, j)] + shrinkage * scale[i] * scale[j] * pooled[at(i, j)])
                                        / (n + shrinkage)
-                                   + (i == j ? floor : 0);
+                                   + (i == j ? floor + (grain ? grain[i] : 0) : 0);
 }
 
 JP_CLONES
@@ -345,7 +345,7 @@ int jp_gauss_maximise(jp_gauss *gauss, jp_gauss_sums *batch, jp_gauss_sums *runn
     for (int64_t s = 0; s < n; s++) {
         int64_t from = s < h ? s : 0; /* padding repeats a real state, so that its factor is sound */
         subset_moments(gauss, running, from, mean, covariance);
-        shrink(d, running->weight[from] * rows, pooled, shrinkage, floor, covariance);
+        shrink(d, running->weight[from] * rows, pooled, shrinkage, floor, gauss->grain, covariance);
         for (int64_t j = 0; j < d; j++) gauss->mean_lanes[j * n + s] = (float)mean[j];
         for (int64_t e = 0; e < t; e++) gauss->covariance_lanes[e * n + s] = covariance[e];
     }

@@ -19,6 +19,7 @@ typedef struct {
     float *whitening_lanes;  /* (triangle, n_padded) inverse Cholesky factor of the covariance */
     float *log_norm;         /* (n_padded) log density at the mean; -1e30 beyond n_states */
     double *covariance_lanes; /* (triangle, n_padded) */
+    const double *grain;      /* (n_columns) variance that a grid's step is worth, or NULL for none */
 } jp_gauss;
 
 /* Sums over rows, weighted by responsibility: double, since variances may be 1e-6 of squares. */
@@ -44,7 +45,7 @@ int jp_gauss_expect(const jp_gauss *gauss, const float *z, const int64_t *rows, 
 
 /* Moves the running sums towards the batch's by `step`, sets the batch's to zero and derives all tables.
    Covariances shrink by `shrinkage` pseudo-rows to the pooled correlation at the subset's own scales;
-   `floor` is added to every variance. rows turns shares into counts. */
+   `floor` and the column's grain are added to every variance. rows turns shares into counts. */
 int jp_gauss_maximise(jp_gauss *gauss, jp_gauss_sums *batch, jp_gauss_sums *running, double batch_rows,
                       double step, double rows, double shrinkage, double floor, void *work);
 

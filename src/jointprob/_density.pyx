@@ -14,6 +14,7 @@ cdef extern from "density.h" nogil:
         float *whitening_lanes
         float *log_norm
         double *covariance_lanes
+        const double *grain
 
     ctypedef struct jp_gauss_sums:
         double *weight
@@ -55,8 +56,10 @@ cdef class Gauss:
     cdef object _keep
 
     def __cinit__(self, int64_t n_states, float[:, ::1] mean_lanes, float[:, ::1] whitening_lanes,
-                  float[::1] log_norm, double[:, ::1] covariance_lanes):
-        self._keep = (mean_lanes, whitening_lanes, log_norm, covariance_lanes)
+                  float[::1] log_norm, double[:, ::1] covariance_lanes,
+                  const double[::1] grain=None):
+        self._keep = (mean_lanes, whitening_lanes, log_norm, covariance_lanes, grain)
+        self.c.grain = &grain[0] if grain is not None else NULL
         self.c.n_columns = mean_lanes.shape[0]
         self.c.n_states = n_states
         self.c.n_padded = mean_lanes.shape[1]

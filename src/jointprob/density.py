@@ -48,6 +48,8 @@ class Gaussians:
         Element (i, j <= i) of every state's covariance at row i (i + 1) / 2 + j; double, since
         variances may be a millionth of the scale. n_padded is n_states rounded up to a
         multiple of 16.
+    grain : float64 (n_columns,), optional
+        Least variance of each column: what the step of a grid is worth.
     """
 
     columns: NDArray[np.int64]
@@ -56,9 +58,12 @@ class Gaussians:
     covariance_lanes: Floats
     whitening_lanes: Points = field(repr=False)
     log_norm: Points = field(repr=False)
+    grain: Floats | None = field(default=None, repr=False)
 
     @classmethod
-    def empty(cls, columns: NDArray[np.int64], n_states: int) -> Gaussians:
+    def empty(
+        cls, columns: NDArray[np.int64], n_states: int, grain: Floats | None = None
+    ) -> Gaussians:
         """Standard normal distributions."""
         d, padded = len(columns), -(-n_states // LANES) * LANES
         covariance = np.zeros((d * (d + 1) // 2, padded))
@@ -70,6 +75,7 @@ class Gaussians:
             covariance,
             np.empty(covariance.shape, np.float32),
             np.empty(padded, np.float32),
+            grain,
         )
         gaussians.derive()
         return gaussians
@@ -82,6 +88,7 @@ class Gaussians:
             self.whitening_lanes,
             self.log_norm,
             self.covariance_lanes,
+            self.grain,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -110,6 +117,7 @@ class Gaussians:
             self.covariance_lanes.copy(),
             self.whitening_lanes.copy(),
             self.log_norm.copy(),
+            self.grain,
         )
 
     @property

@@ -222,7 +222,7 @@ def _view(
     numeric = tuple(j for j, c in enumerate(encoding.numeric) if not columns[c].empty)
     encoded = [encoding.encode(part, n_jobs) for part in (table, validation)]
     rows, held_out = (
-        Rows(e.codes, e.z, w, levels, numeric)
+        Rows(e.codes, e.z, w, levels, numeric, len(encoding.companions))
         for e, w in zip(encoded, (weight, held_weight), strict=True)
     )
     return View(encoding, rows, held_out, encoded[1].log_jacobian)

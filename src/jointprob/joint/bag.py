@@ -63,7 +63,8 @@ def fit_bag(
     else:
         if not whole:
             larger = plan if n_subsets is not None else plan.scaled(2.0)
-            nursery.add([(plan, view), (larger, view)])
+            affordable = nursery.cost(larger, view) <= nursery.budget - nursery.work
+            nursery.add([(plan, view), (larger if affordable else plan, view)])
         _grow_while_gaining(nursery)
     return nursery.members()
 

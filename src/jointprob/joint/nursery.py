@@ -21,6 +21,8 @@ logger = logging.getLogger("jointprob")
 
 BATCH_ROWS = 512
 EDGE = 5000  # FLOPs that would take the time an edge of the tree takes beside its products
+SMALL_GROUPS = 2  # rows of many levels meet few alike: products of small groups are slower
+LEAST_EPOCHS = 3
 VISITED_ROWS = 400_000  # rows times epochs of one tree, at most
 LEAST_WEIGHT = 0.01  # lighter members are dropped
 WORK_OF_A_CELL = 2e6  # FLOPs of a fit for each cell of the table,
@@ -127,18 +129,20 @@ class Nursery:
         return Grown(tree, plan, view, log_prob, float(log_prob @ weight / weight.sum()))
 
     def cost(self, plan: Plan, view: int) -> float:
-        """Work of growing one tree, in FLOPs of a matrix product (Gaussians run at a quarter)."""
+        """Work of growing one tree, in FLOPs of a matrix product that would take as long."""
         rows = self.views[view].rows
-        n_numeric, k, g = len(plan.numeric_blocks), plan.n_subsets, plan.n_gaussians
-        states = [plan.states(b) for b in plan.numeric_blocks]
+        k, g = plan.n_subsets, plan.n_gaussians
+        states = [plan.states(block) for block in plan.numeric_blocks]
         gaussians = sum(
-            3 * len(b) * (len(b) + 12) * g for b, g in zip(plan.numeric_blocks, states, strict=True)
+            3 * len(block) * (len(block) + 12) * n
+            for block, n in zip(plan.numeric_blocks, states, strict=True)
         )
-        edges = len(rows.n_levels) * (3 * k * k + EDGE) + 6 * sum(sorted(states)[:-1]) * g
-        mixed = 6 * k * g if n_numeric and rows.n_levels else 0
+        edges = sum(3 * k * k * (1 if n <= 2 else SMALL_GROUPS) + EDGE for n in rows.n_levels)
+        edges += 6 * sum(sorted(states)[:-1]) * g + 2 * EDGE * (1 + len(states))
+        if states and rows.n_levels:
+            edges += 6 * k * g
         visits = schedule_for(len(rows)).n_epochs * len(rows)
-        overhead = EDGE * (2 + 2 * n_numeric)
-        return float(visits * (gaussians + edges + mixed + overhead))
+        return float(visits * (gaussians * (1 + 4 * rows.missing_share) + edges))
 
     def best(self, view: int | None = None) -> Grown:
         """The tree with the best held-out score."""
@@ -168,7 +172,7 @@ class Nursery:
 def schedule_for(n_rows: int) -> Schedule:
     """Fewer epochs for many rows; steps near plain EM's where an epoch holds few batches."""
     return Schedule(
-        n_epochs=int(np.clip(VISITED_ROWS // max(1, n_rows), 5, 24)),
+        n_epochs=int(np.clip(VISITED_ROWS // max(1, n_rows), LEAST_EPOCHS, 24)),
         first_step=float(np.clip(3 * BATCH_ROWS / max(1, n_rows), 0.3, 1.0)),
         batch_rows=BATCH_ROWS if n_rows < 50 * BATCH_ROWS else 2 * BATCH_ROWS,
     )

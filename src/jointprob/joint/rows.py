@@ -27,6 +27,8 @@ class Rows:
         Known levels of each column of codes; 0 keeps the column out of the joint.
     numeric : tuple of int
         Columns of z that take part in the joint.
+    n_companions : int
+        Last columns of codes, which name atoms: their levels are all there are.
     """
 
     codes: Codes
@@ -34,14 +36,29 @@ class Rows:
     weight: Floats
     n_levels: tuple[int, ...]
     numeric: tuple[int, ...]
+    n_companions: int = 0
 
     def __len__(self) -> int:
         return len(self.codes)
 
     @cached_property
+    def missing_share(self) -> float:
+        """Share of rows with a missing cell in a numeric column that is more than atoms."""
+        columns = list(self.known_numeric)
+        return float(np.isnan(self.z[:, columns]).any(axis=1).mean()) if columns else 0.0
+
+    @cached_property
     def known_numeric(self) -> tuple[int, ...]:
         """Numeric columns that are more than atoms."""
         return tuple(j for j in self.numeric if (~np.isnan(self.z[:, j])).sum() > 1)
+
+    @cached_property
+    def grain(self) -> Floats:
+        """Variance of a uniform distribution over the step of each column of z; 0 off a grid.
+
+        A Gaussian narrower than the step would put spikes on the values that fit saw.
+        """
+        return np.array([_grain(self.z[:, j]) for j in range(self.z.shape[1])])
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """The rows at these positions."""
@@ -51,7 +68,18 @@ class Rows:
             self.weight[rows],
             self.n_levels,
             self.numeric,
+            self.n_companions,
         )
+
+
+def _grain(z: Points) -> float:
+    """Squared mean gap to the neighbouring values, over 12, where values repeat."""
+    values, counts = np.unique(z[~np.isnan(z)], return_counts=True)
+    if len(values) < 3:
+        return 0.0
+    gap = np.gradient(values.astype(np.float64))
+    repeated = counts * (counts > 1)
+    return float((repeated @ gap / counts.sum()) ** 2 / 12)
 
 
 def canonical_rows(table: Table, weight: Floats) -> tuple[NDArray[np.int64], Floats]:

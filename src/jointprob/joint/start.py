@@ -53,8 +53,10 @@ class Plan:
     floor: float = 1e-6
 
     def states(self, block: tuple[int, ...]) -> int:
-        """States of a numeric block: a quarter on a single column, where Gaussians soon overlap."""
-        return self.n_gaussians if len(block) > 1 else -(-self.n_gaussians // 4)
+        """States of a numeric block: a quarter on one column, where Gaussians soon overlap."""
+        if len(block) > 1:
+            return self.n_gaussians
+        return max(self.n_gaussians // 4, min(self.n_gaussians, 8))
 
     def scaled(self, factor: float) -> Plan:
         """The same plan with more or fewer subsets, at most 256."""
@@ -116,7 +118,7 @@ def grow(rows: Rows, plan: Plan, seed: int, n_jobs: int | None = None) -> Start:
         np.array([p.column if isinstance(p, _Levels) else -1 for p in parts], np.int64),
         [p.cell if isinstance(p, _Levels) else np.empty(0, np.int32) for p in parts],
         [plan.n_subsets if isinstance(p, _Levels) else p.n_states for p in parts],
-        [None if isinstance(p, _Levels) else Gaussians.empty(p.columns, p.n_states) for p in parts],
+        [None if isinstance(p, _Levels) else p.gaussians(rows) for p in parts],
     )
     labels = [p.states(coarse, plan.n_subsets) for p in parts]
     return _count(rows, tree, labels, coarse, plan)
@@ -148,6 +150,9 @@ class _Numbers:
     columns: NDArray[np.int64]
     n_states: int
     observed: Codes
+
+    def gaussians(self, rows: Rows) -> Gaussians:
+        return Gaussians.empty(self.columns, self.n_states, rows.grain[self.columns])
 
     def states(self, coarse: Codes, width: int) -> Codes:
         """Fine subset of each row."""
@@ -241,7 +246,8 @@ def _count_levels(
         smooth = levels + 0.5
         in_cell = np.bincount(cell, smooth)
         share[tree.cell_at[b] : tree.cell_at[b] + n_levels] = smooth / in_cell[cell]
-        tree.unseen[b] = unseen_mass(levels)
+        is_open = column < len(rows.n_levels) - rows.n_companions
+        tree.unseen[b] = unseen_mass(levels) if is_open else 0.0
         seen = 1 - tree.unseen[b]
         tree.emission[at : at + counts.size] = np.repeat(
             (smooth / in_cell[cell]).astype(np.float32) * seen, plan.n_subsets
