@@ -125,24 +125,54 @@ def numeric_blocks(
     >>> numeric_blocks(np.hstack([x, x]), n_blocks=1)
     [[0, 1, 2, 3]]
     """
-    groups = [[j] for j in range(z.shape[1])]
+    groups = {j: [j] for j in range(z.shape[1])}
     if not groups:
         return []
     least, wanted = (threshold, 1) if n_blocks is None else (0.0, max(n_blocks, 1))
-    similarity = np.abs(correlations(z, weight))
-    np.fill_diagonal(similarity, -1)
+    merging = _Merging(np.abs(correlations(z, weight)), max_columns)
     while len(groups) > wanted:
-        sizes = np.array([len(group) for group in groups])
-        allowed = sizes[:, None] + sizes <= max_columns
-        a, b = sorted(divmod(int(np.argmax(np.where(allowed, similarity, -1))), len(groups)))
-        if a == b or not allowed[a, b] or similarity[a, b] < least:
+        a, b, similarity = merging.closest_pair()
+        if similarity < least:
             break
+        merging.merge(a, b)
+        groups[a] += groups.pop(b)
+    return sorted(sorted(group) for group in groups.values())
+
+
+class _Merging:
+    """Mean similarity of groups, -1 where two may not merge, and the closest other group of each.
+
+    Only groups whose closest one merged look for another: a merge costs one row, not the matrix.
+    """
+
+    def __init__(self, similarity: Floats, max_columns: int) -> None:
+        self.similarity, self.max_columns = similarity, max_columns
+        self.sizes = np.ones(len(similarity), np.int64)
+        np.fill_diagonal(similarity, -1)
+        if max_columns < 2:
+            similarity[:] = -1
+        self.closest = similarity.argmax(axis=1)
+
+    def closest_pair(self) -> tuple[int, int, float]:
+        """The first of the closest pairs, and its similarity."""
+        best = self.similarity[np.arange(len(self.closest)), self.closest]
+        a = int(best.argmax())
+        return a, int(self.closest[a]), float(best[a])
+
+    def merge(self, a: int, b: int) -> None:
+        """Let group a take in group b > a."""
+        similarity, sizes = self.similarity, self.sizes
         mean = (sizes[a] * similarity[a] + sizes[b] * similarity[b]) / (sizes[a] + sizes[b])
+        sizes[a] += sizes[b]
+        mean[(sizes[a] + sizes > self.max_columns) | (similarity[a] < 0)] = -1
+        mean[[a, b]] = similarity[b] = similarity[:, b] = -1
         similarity[a] = similarity[:, a] = mean
-        similarity[a, a] = -1
-        similarity = np.delete(np.delete(similarity, b, axis=0), b, axis=1)
-        groups[a] = sorted(groups[a] + groups.pop(b))
-    return sorted(groups)
+        # A mean never exceeds what went into it, so elsewhere at most a tie is new.
+        best = similarity[np.arange(len(mean)), self.closest]
+        self.closest[(mean == best) & (a < self.closest)] = a
+        stale = np.flatnonzero((self.closest == a) | (self.closest == b))
+        stale = np.append(stale, a)
+        self.closest[stale] = similarity[stale].argmax(axis=1)
 
 
 def correlations(z: Points, weight: ArrayLike | None = None) -> Floats:
