@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jointprob.schema import Column, Schema
 
 
-def to_container(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
+def to_container(columns: Sequence[NDArray[Any]], schema: Schema, like: Any = None) -> Any:
     """Codes and numbers back to a frame like the one the schema was learnt from.
 
     Parameters
@@ -20,6 +20,9 @@ def to_container(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
     columns : sequence of ndarray of shape (n_rows,)
         One for each column of the schema: codes (negative: missing) or float64 (NaN: missing).
     schema : Schema
+
+    like : any table, optional
+        Whose rows these are: a pandas frame hands its index on to a pandas frame.
 
     Returns
     -------
@@ -34,7 +37,10 @@ def to_container(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
     >>> to_container([np.array([1, 0, -1])], schema)
     {'size': array(['S', 'L', None], dtype=object)}
     """
-    return _BUILDERS[schema.container](columns, schema)
+    built = _BUILDERS[schema.container](columns, schema)
+    if schema.container == "pandas" and isinstance(like, import_module("pandas").DataFrame):
+        return built.set_axis(like.index, axis=0)
+    return built
 
 
 def _pandas(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DRAWS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conditional:
     """p(other columns | evidence), for one or many rows of evidence; made by `Joint.condition`.
 
@@ -61,6 +61,9 @@ class Conditional:
     joint: Joint
     given: Given
     n_jobs: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Conditional({self.n_rows} rows of evidence on {self.joint!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"joint": self.joint, "given": self.given, "n_jobs": self.n_jobs}

@@ -37,7 +37,7 @@ from jointprob.threads import run_blocks
 SAMPLE_ROWS = 4096  # drawn at once
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Joint:
     """The joint distribution of a table's columns: a mixture of latent trees. Immutable.
 
@@ -91,6 +91,10 @@ class Joint:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_views"}
+
+    def __repr__(self) -> str:
+        n_columns, n_trees = len(self.schema), len(self.members)
+        return f"Joint({n_columns} columns, {n_trees} trees, {self.n_rows:g} rows)"
 
     @cached_property
     def _views(self) -> tuple[View, ...]:
@@ -296,7 +300,8 @@ class Joint:
         Returns
         -------
         frame, array or dict
-            As fitted, with the same dtypes. Observed cells are kept.
+            As fitted, with the same dtypes. Observed cells are kept, and so is the index of a
+            pandas frame.
         """
         if method not in ("mean", "mode", "sample"):
             raise ValueError(f"method={method!r}; allowed are 'mean', 'mode', 'sample'")
@@ -304,7 +309,7 @@ class Joint:
         passes = self._passes(Given(table), n_jobs)
         seed = seed_of(random_state) if method == "sample" else 0
         columns = fill(passes, table, method, seed, n_jobs)
-        return to_container(blank_empty(columns, self.schema), self.schema)
+        return to_container(blank_empty(columns, self.schema), self.schema, like=X)
 
     def explain(self, X: Any, *, n_jobs: int | None = None) -> Any:
         """Surprise of every cell: -log p(cell | all other cells of its row), in nats.
@@ -317,7 +322,8 @@ class Joint:
         Returns
         -------
         frame, array or dict of float64
-            NaN where a cell is missing. Numbers have densities, so their surprise may be negative.
+            NaN where a cell is missing. Numbers have densities, so their surprise may be negative,
+            and depends on the column's unit. The index of a pandas frame is kept.
 
         Notes
         -----
@@ -327,7 +333,7 @@ class Joint:
         table = read_rows(X, self.schema)
         passes = self._passes(Given(table), n_jobs)
         cells = explain_rows(passes, table, n_jobs)
-        return to_container(list(cells.T.copy()), float_schema(self.schema))
+        return to_container(list(cells.T.copy()), float_schema(self.schema), like=X)
 
     def subsets(self, X: Any, *, n_jobs: int | None = None) -> Floats:
         """P(subset | row) at the root block of the heaviest member.
