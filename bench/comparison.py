@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import numpy as np
 from measure import Result
 
-LONGEST = 3600.0  # seconds after which any fit counts as failed
 WORKER = Path(__file__).with_name("density.py")
 
 
@@ -26,17 +26,15 @@ class Comparison:
         )
 
     def ours(self, method: str, kind: str, name: str, **more: Any) -> Result:
-        return self._run(
-            f"ours.{method}", kind, name, {"n_jobs": self.options.jobs, **more}, LONGEST
-        )
+        options = {"n_jobs": self.options.jobs, **more}
+        return self._run(f"ours.{method}", kind, name, options, self.options.limit)
 
-    def peer(
-        self, method: str, kind: str, name: str, limit: float = LONGEST, **more: Any
-    ) -> Result:
+    def peer(self, method: str, kind: str, name: str, limit: float = np.inf, **more: Any) -> Result:
         if self.options.no_peers:
             return {}
         key = json.dumps([method, kind, name, more])
         if key not in self.cache:
+            limit = min(limit, self.options.limit)
             self.cache[key] = self._run(method, kind, name, more, limit)
             if self.options.peers_cache:
                 self.options.peers_cache.write_text(json.dumps(self.cache, indent=1))

@@ -27,6 +27,7 @@ SECTIONS = {
     "mixed": sections.mixed,
     "scale": sections.scale,
     "threads": sections.threads,
+    "kernels": sections.kernels,
 }
 
 
@@ -37,6 +38,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sets", type=lambda names: names.split(","), help="a,b: sets to run")
     parser.add_argument("--jobs", type=int, default=measure.n_cores(), help="our threads")
     parser.add_argument("--no-peers", action="store_true", help="run only our own models")
+    parser.add_argument(
+        "--limit", type=float, default=3600.0, help="seconds after which a method counts as failed"
+    )
     parser.add_argument("--peers-cache", type=Path, help="JSON file: keep peers' results in it")
     parser.add_argument("--out", type=Path, help="results file whose density section is replaced")
     return parser.parse_args(arguments)

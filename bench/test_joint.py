@@ -116,8 +116,13 @@ HEADER = (
     "| with M-step ms | of matmul | matmul GFLOP/s |"
 )
 
+
+def em_passes() -> str:
+    """The EM pass of 100 two-level columns, as a Markdown table."""
+    lines = [HEADER, "|---" + "|---:" * 8 + "|", *map(em_pass, SHAPES)]
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     print("EM pass, 100 two-level columns of 64 states, 512 rows, one thread\n")
-    print(HEADER + "\n|---" + "|---:" * 8 + "|")
-    for shape in SHAPES:
-        print(em_pass(shape), flush=True)
+    print(em_passes())
