@@ -252,7 +252,7 @@ def kernels(comparison: Comparison) -> str:
     return (
         "### EM pass, 100 two-level columns of 64 states, 512 rows, one thread\n\n"
         + test_joint.em_passes()
-        + "\nThe limit is NumPy's float32 product of two 2048 x 2048 matrices on one thread, timed in "
-        "turn with the kernel; the aim is 35 % of it. FLOPs are those of the edges that are "
+        + "\nThe limit is NumPy's float32 product of two 2048 x 2048 matrices on one thread, timed "
+        "in turn with the kernel; the aim is 35 % of it. FLOPs are those of the edges that are "
         "multiplied: three products an edge and row; childless columns are looked up instead.\n"
     )
