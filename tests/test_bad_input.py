@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from tables import N_ROWS, frame, scores, small
 
@@ -74,6 +75,27 @@ def test_cells_of_odd_tables_are_filled_and_explained(name):
     for method in ("mean", "mode", "sample"):
         filled = pd.DataFrame(joint.impute(X, method, random_state=0)).notna().to_numpy()
         assert (filled == ~carried).all()
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        (NORMAL[:, None] * 20_000).astype(np.float16),
+        (NORMAL[:, None] * 1e38).astype(np.float32),
+        (NORMAL[:, None] * 1e38).astype(">f4"),
+        pd.DataFrame({"a": NORMAL * 1e38}, dtype="Float32"),
+        pd.DataFrame({"a": NORMAL * 1e38}, dtype="float32[pyarrow]"),
+        pl.DataFrame({"a": NORMAL * 1e38}, schema={"a": pl.Float32}),
+        pa.table({"a": pa.array(NORMAL * 1e38, pa.float32())}),
+        RNG.integers(0, 256, (60, 1)).astype(np.uint8),
+        RNG.integers(2**62, 2**63 - 1, (60, 1)),
+    ],
+)
+def test_samples_stay_in_the_range_of_their_dtype(X):
+    sample = small().fit(X).sample(2000, random_state=0)
+    array = np.asarray(sample if isinstance(sample, np.ndarray) else sample["a"])
+    assert np.isfinite(array).all()
+    assert len(np.unique(array)) > 20
 
 
 @pytest.mark.parametrize(

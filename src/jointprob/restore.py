@@ -164,7 +164,7 @@ def _numbers(column: Column, cells: NDArray[Any]) -> tuple[NDArray[Any], NDArray
     if column.dtype.lower().startswith("bool"):
         return values >= 0.5, missing
     if column.integer_range is None:
-        return values, missing
+        return np.clip(values, -column.largest, column.largest), missing
     low, high = column.integer_range
     # float(2**63 - 1) is 2**63, one more than int64 holds.
     top = high if high < 2**53 else np.nextafter(float(high), 0)

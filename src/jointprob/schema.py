@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +14,11 @@ Container: TypeAlias = Literal["numpy", "pandas", "polars", "pyarrow", "dict"]
 
 # Int64, uint8, int32[pyarrow]: the spellings of pandas, polars, pyarrow and NumPy.
 _INTEGER = re.compile(r"(u?)int(\d+)\b", re.IGNORECASE)
+# Floats narrower than 64 bits, as NumPy, pandas, polars and pyarrow spell them.
+_LARGEST = {
+    **dict.fromkeys(("float16", "f2", "halffloat"), 65504.0),
+    **dict.fromkeys(("float32", "f4", "float"), 3.4028234663852886e38),
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,11 @@ class Column:
             return None
         bits = int(match[2])
         return (0, 2**bits - 1) if match[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    @property
+    def largest(self) -> float:
+        """Largest number of a float dtype."""
+        return _LARGEST.get(self.dtype.lower().removesuffix("[pyarrow]").lstrip("<>"), math.inf)
 
 
 @dataclass(frozen=True)
