@@ -50,7 +50,8 @@ class JEPADensity(DensityMixin, BaseEstimator):
     feature_names_in_ : ndarray of str
         Only where all column names are strings.
     n_subsets_, n_trees_ : int
-        Coarse subsets of the heaviest tree, and trees kept.
+        Subsets at the root of the heaviest tree (its Gaussians where that block is numeric), and
+        trees kept.
 
     Notes
     -----
