@@ -302,7 +302,9 @@ JP_INLINE void subset_moments(const jp_gauss *g, const jp_gauss_sums *sums, int6
         }
 }
 
-static void pool(const jp_gauss *g, const jp_gauss_sums *sums, double *pooled, double *scratch)
+/* Pooled within-subset covariance. N rows cannot tell d columns' correlations: these shrink by N^2 / (N^2 + d^2),
+   which is next to nothing for tables of any size. */
+static void pool(const jp_gauss *g, const jp_gauss_sums *sums, double rows, double *pooled, double *scratch)
 {
     int64_t d = g->n_columns, t = triangle(d);
     double mean[JP_MAX_GAUSS_COLUMNS], total = 0;
@@ -312,7 +314,9 @@ static void pool(const jp_gauss *g, const jp_gauss_sums *sums, double *pooled, d
         for (int64_t e = 0; e < t; e++) pooled[e] += sums->weight[s] * scratch[e];
         total += sums->weight[s];
     }
-    for (int64_t e = 0; e < t; e++) pooled[e] /= total > 0 ? total : 1;
+    double n = total * rows, sure = n * n / (n * n + (double)(d * d));
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j <= i; j++) pooled[at(i, j)] *= (i == j ? 1 : sure) / (total > 0 ? total : 1);
 }
 
 /* (n S + nu D^1/2 P D^1/2) / (n + nu) with the subset's own scales D and the pooled correlation P: a
@@ -341,7 +345,7 @@ int jp_gauss_maximise(jp_gauss *gauss, jp_gauss_sums *batch, jp_gauss_sums *runn
     move(running->weight, batch->weight, h, step / batch_rows, 1 - step);
     move(running->sum, batch->sum, h * d, step / batch_rows, 1 - step);
     move(running->square, batch->square, h * t, step / batch_rows, 1 - step);
-    pool(gauss, running, pooled, covariance);
+    pool(gauss, running, rows, pooled, covariance);
     for (int64_t s = 0; s < n; s++) {
         int64_t from = s < h ? s : 0; /* padding repeats a real state, so that its factor is sound */
         subset_moments(gauss, running, from, mean, covariance);

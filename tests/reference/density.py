@@ -67,7 +67,8 @@ def maximise(weight, total, square, means, rows, shrinkage, floor):
     """Means and covariances from sums that are shares of a row; `rows` turns these into counts.
 
     (n S + nu D^1/2 P D^1/2) / (n + nu): P is the pooled within-state correlation, D the state's own
-    variances, which lean on the pooled ones by one row. A state without rows keeps its mean.
+    variances, which lean on the pooled ones by one row. N rows shrink the correlations of d columns
+    by N^2 / (N^2 + d^2). A state without rows keeps its mean.
     """
     seen = weight > 1e-12
     share = np.divide(1, weight, where=seen, out=np.zeros_like(weight))
@@ -76,6 +77,8 @@ def maximise(weight, total, square, means, rows, shrinkage, floor):
     within[~seen] = 0
     pooled = np.einsum("s,sij->ij", weight, within) / weight.sum()
     pooled_variance = np.diag(pooled)
+    n, d = weight.sum() * rows, len(pooled)
+    pooled = np.where(np.eye(d) > 0, pooled, pooled * n**2 / (n**2 + d**2))
     covariances = []
     for n, own in zip(weight * rows, within, strict=True):
         variance = (n * np.diag(own) + pooled_variance) / (n + 1)

@@ -123,12 +123,12 @@ def row_hash(table: Table) -> NDArray[np.uint64]:
 def hold_out(n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions to fit on and to hold out: a tenth, but of small tables up to a quarter.
 
-    Fewer than eight rows cannot be divided: they serve as both.
+    A single row cannot be divided: it serves as both.
     """
     every = np.arange(n_rows)
-    if n_rows < 8:
+    if n_rows < 2:
         return every, every
-    n_held_out = int(min(max(0.1 * n_rows, min(100, n_rows // 4)), 20_000))
+    n_held_out = int(min(max(0.1 * n_rows, min(100, max(1, n_rows // 4))), 20_000))
     random = np.random.Generator(np.random.Philox(key=[seed, 7]))
     shuffled = random.permutation(n_rows)
     return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
