@@ -83,7 +83,8 @@ typedef struct {
 } jp_running;
 
 /* Moves the running counts towards the batch's by `step`, sets the batch's to zero, and derives all tables
-   of blocks first..last. work: 2 (w + 32)^2 + 2 h doubles, w the widest cell, h the largest n_states. */
+   of blocks first..last. work: 2 (w + 32)^2 + c^2 + 2 h doubles: w the widest cell, c the most cells,
+   h the most states of a block. */
 int jp_tree_maximise(jp_tree *tree, jp_counts *batch, jp_running *running, double batch_rows, double step,
                      int64_t first, int64_t last, double *work);
 

@@ -21,6 +21,6 @@ def reporting(verbose: int) -> Iterator[Callable[[str], None]]:
     try:
         from rich.console import Console
     except ImportError as error:
-        raise ImportError("verbose needs rich: pip install rich") from error
+        raise ImportError("verbose needs rich: pip install jointprob[cli]") from error
     with Console(stderr=True).status("jointprob") as status:
         yield status.update

@@ -60,7 +60,9 @@ class Refinement:
         self._batch_moments = [Moments(g.n_states, len(g.columns)) for g in tree.gaussians]
         self._work = tree.work()
         width = int((tree.n_states // tree.n_cells).max())
-        self._row = np.empty(2 * (width + 32) ** 2 + 2 * int(tree.n_states.max()))
+        self._row = np.empty(
+            2 * (width + 32) ** 2 + int(tree.n_cells.max()) ** 2 + 2 * int(tree.n_states.max())
+        )
         self._parts = tree.numeric_parts(rows.z)
         self.maximise(1.0, 0.0)
 
