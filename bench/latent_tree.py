@@ -52,13 +52,14 @@ def batch(tree: LatentTree, n_rows: int = N_ROWS) -> SimpleNamespace:
     codes = rng.integers(0, 2, size=(n_rows, tree.n_blocks)).astype(np.int32)
     leaf = np.empty((n_rows, 0), np.float32)
     arrays = [np.zeros_like(a) for a in (tree.transition, tree.emission, tree.message)]
-    n_total, widest = int(tree.n_states.sum()), int(tree.n_states.max())
+    n_total = int(tree.n_states.sum())
     return SimpleNamespace(
         evidence=_joint.Evidence(codes, tree.code_column, None, leaf, tree.leaf_at),
         codes=codes, leaf=leaf, n_rows=n_rows, weight=np.ones(n_rows), log_prob=np.empty(n_rows),
         work=tree.work(full=True), counts=_joint.Counts(*arrays),
         running=(tree.transition / 64, np.zeros_like(tree.emission)),
-        level_share=np.ones(len(tree.cell), np.float32), m_step_work=np.empty((widest + 20) ** 2),
+        level_share=np.ones(len(tree.cell), np.float32),
+        m_step_work=np.empty(tree.kernel.maximise_work_size()),
         state_at=np.cumsum(tree.n_states) - tree.n_states,
         states=np.empty((n_rows, tree.n_blocks), np.int32),
         cavity=np.empty((n_rows, n_total), np.float32),

@@ -82,9 +82,10 @@ typedef struct {
     double emission_smoothing;
 } jp_running;
 
+int64_t jp_tree_maximise_work_size(const jp_tree *tree);
+
 /* Moves the running counts towards the batch's by `step`, sets the batch's to zero, and derives all tables
-   of blocks first..last. work: 2 (w + 32)^2 + c^2 + 2 h doubles: w the widest cell, c the most cells,
-   h the most states of a block. */
+   of blocks first..last. work: jp_tree_maximise_work_size doubles. */
 int jp_tree_maximise(jp_tree *tree, jp_counts *batch, jp_running *running, double batch_rows, double step,
                      int64_t first, int64_t last, double *work);
 

@@ -209,6 +209,17 @@ int jp_tree_derive(jp_tree *tree, int64_t first, int64_t last)
     return JP_OK;
 }
 
+int64_t jp_tree_maximise_work_size(const jp_tree *tree)
+{
+    int64_t w = 1, c = 1, h = 1;
+    for (int64_t b = 0; b < tree->n_blocks; b++) {
+        w = width_of(tree, b) > w ? width_of(tree, b) : w;
+        c = tree->n_cells[b] > c ? tree->n_cells[b] : c;
+        h = tree->n_states[b] > h ? tree->n_states[b] : h;
+    }
+    return 2 * w * w + w + c * c + 2 * c + h;
+}
+
 JP_CLONES
 int jp_tree_maximise(jp_tree *tree, jp_counts *batch, jp_running *running, double batch_rows, double step,
                      int64_t first, int64_t last, double *work)

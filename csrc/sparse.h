@@ -1,6 +1,6 @@
 /* Products with rows that are mostly zeros. Subsets of numeric columns are sharp: of hundreds of states a row
-   keeps a handful, and the others are exactly zero. Skipping a zero changes no bit of a sum, so whether a row
-   comes here or to matmul.h never shows. */
+   keeps a handful, and the others are exactly zero. Skipping a zero changes no bit of a row's product, so whether
+   it comes here or to matmul.h never shows; of outer products only the order of the sum differs. */
 #ifndef JP_SPARSE_H
 #define JP_SPARSE_H
 

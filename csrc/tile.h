@@ -32,7 +32,7 @@ typedef struct {
     float *below;           /* P(cells of the children and below | z), JP_PASS_FULL only */
     float *pack_a, *pack_b;          /* (JP_TILE, widest) operands of one product */
     float *spare;                    /* (widest) result of a product's padding rows */
-    int16_t *place;                  /* (widest) nonzeros of one row */
+    int16_t *place;                  /* (widest + 64) nonzeros of one row */
     const float *in[JP_TILE + JP_MATMUL_ROWS]; /* rows of one product */
     float *out[JP_TILE + JP_MATMUL_ROWS];
     int32_t exponent[JP_TILE];       /* log2 of what rescaling took out of a row */
@@ -104,7 +104,8 @@ JP_INLINE void jp_rescale(float *x, int64_t n, float largest, int32_t *exponent)
 }
 
 /* x *= m, rescaled once its largest entry has left 2^-16 .. 2^16. */
-JP_INLINE void jp_absorb(jp_tile *k, int64_t i, float *restrict x, const float *restrict m, int64_t n)
+JP_INLINE void jp_absorb(jp_tile *k, int64_t i, float *restrict x, const float *restrict m, int64_t n,
+                         int32_t *exponent)
 {
     float largest = 0;
 #pragma omp simd reduction(max : largest)
@@ -113,7 +114,7 @@ JP_INLINE void jp_absorb(jp_tile *k, int64_t i, float *restrict x, const float *
         largest = x[j] > largest ? x[j] : largest;
     }
     if (largest >= 0x1p-16f && largest <= 0x1p16f) return;
-    if (largest >= 0x1p-120f) jp_rescale(x, n, largest, k->exponent + i);
+    if (largest >= 0x1p-120f) jp_rescale(x, n, largest, exponent);
     else jp_bury(k, i, x, n);
 }
 
@@ -227,7 +228,7 @@ JP_INLINE void jp_lookup_up(jp_tile *k, int64_t b)
         if (level < 0) continue;
         jp_range(t, p, k->cell[p * JP_TILE + i], &begin, &width);
         jp_absorb(k, i, jp_beta(k, p, i) + begin,
-                  t->message + t->message_at[b] + level * t->n_states[p] + begin, width);
+                  t->message + t->message_at[b] + level * t->n_states[p] + begin, width, k->exponent + i);
     }
 }
 
@@ -250,21 +251,16 @@ JP_INLINE void jp_edge_up(jp_tile *k, int64_t b)
         }
         jp_multiply(k, n, wp, wb, t->transposed + t->transition_at[b] + b0 * hp + p0, hp);
         for (int64_t i = 0; i < n; i++) {
-            float *heard = full ? jp_below(k, p, order[i]) : jp_beta(k, p, order[i]);
-            float *message = jp_message(k, b, order[i]) + p0;
-            jp_absorb(k, order[i], heard + p0, message, wp);
-            if (k->dead[order[i]]) jp_fill(message, wp, 1); /* it may be zero, and is divided by */
+            int64_t row = order[i], own, width;
+            float *message = jp_message(k, b, row);
+            jp_range(t, p, k->cell[p * JP_TILE + row], &own, &width);
+            jp_absorb(k, row, jp_beta(k, p, row) + own, message + own, width, k->exponent + row);
+            if (full) {
+                int32_t scale = 0; /* a cavity is normalised in the end */
+                jp_absorb(k, row, jp_below(k, p, row), message, hp, &scale);
+            }
+            if (k->dead[row]) jp_fill(message + p0, wp, 1); /* it may be zero, and is divided by */
         }
-    }
-}
-
-/* JP_PASS_FULL: beta = own likelihood times what came from below. */
-JP_INLINE void jp_join_below(jp_tile *k, int64_t b)
-{
-    int64_t begin, width;
-    for (int64_t i = 0; i < k->n; i++) {
-        jp_range(k->tree, b, k->cell[b * JP_TILE + i], &begin, &width);
-        jp_absorb(k, i, jp_beta(k, b, i) + begin, jp_below(k, b, i) + begin, width);
     }
 }
 
@@ -280,12 +276,10 @@ JP_INLINE void jp_tile_up(jp_tile *k, double *log_prob)
     for (int64_t b = t->n_blocks - 1; b > 0; b--) {
         jp_observe(k, b);
         jp_observe(k, t->parent[b]);
-        if (k->pass == JP_PASS_FULL) jp_join_below(k, b);
         if (jp_is_lookup(k, b)) jp_lookup_up(k, b);
         else jp_edge_up(k, b);
     }
     jp_observe(k, 0);
-    if (k->pass == JP_PASS_FULL) jp_join_below(k, 0);
     for (int64_t i = 0; i < k->n; i++) {
         int64_t begin, width;
         jp_range(t, 0, k->cell[i], &begin, &width);

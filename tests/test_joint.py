@@ -8,7 +8,7 @@ from reference import joint as reference
 from scipy.stats import chisquare
 from trees import Block, observe, random_blocks
 
-from jointprob import _joint
+from jointprob import JEPADensity, _joint
 
 TILE = 128  # JP_TILE
 WIDTHS = [1, 2, 3, 4, 5, 8, 16, 17, 32, 48]
@@ -213,10 +213,9 @@ def level_shares(tree):
 
 def maximise(problem, counts, running, batch_rows, step, rows=1000.0, pull=1.0, level_pull=1.0):
     tree = problem.tree
-    widest = int(tree.n_states.max())
     tree.kernel.maximise(
         _joint.Counts(*counts), *running, level_shares(tree), rows, pull, level_pull, batch_rows,
-        step, 0, tree.n_blocks, np.empty((widest + 20) ** 2 + 2 * widest),
+        step, 0, tree.n_blocks, np.empty(tree.kernel.maximise_work_size()),
     )  # fmt: skip
 
 
@@ -380,3 +379,18 @@ def test_pairs_of_labels_are_counted_by_weight():
     close(counts, want, 1e-12)
     with pytest.raises(ValueError, match="refused"):
         _joint.count_pairs(first, second, None, np.ones((3, 4)))
+
+
+def test_a_cell_that_all_neighbours_contradict_is_not_impossible():
+    hub = np.random.default_rng(0).random(3000) < 0.5
+    copies = np.repeat(hub[:, None], 41, axis=1)
+    tree = JEPADensity(n_subsets=1, n_trees=1, random_state=0).fit(copies).joint_.members[0].tree
+    codes = np.eye(41, dtype=np.int32)  # each row has one cell against forty
+    z, n_total = np.empty((41, 0), np.float32), int(tree.n_states.sum())
+    leaf, _ = tree.leaves([], None, 0, 41)
+    log_prob, tables = np.empty(41), np.empty((2, 41, n_total), np.float32)
+    state_at = (np.cumsum(tree.n_states) - tree.n_states).astype(np.int64)
+    evidence = tree.evidence(codes, np.arange(41), leaf)
+    tree.kernel.marginals(evidence, state_at, 0, 41, tree.work(full=True), log_prob, *tables)
+    np.testing.assert_allclose(log_prob, tree.log_prob(codes, z), rtol=1e-5)
+    np.testing.assert_allclose(tables.sum(axis=2), tree.n_blocks, rtol=1e-4)

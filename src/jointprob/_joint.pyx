@@ -46,6 +46,7 @@ cdef extern from "joint.h" nogil:
         double emission_smoothing
 
     int64_t jp_tree_work_size(const jp_tree *, int)
+    int64_t jp_tree_maximise_work_size(const jp_tree *)
     int jp_tree_log_prob(const jp_tree *, const jp_evidence *, int64_t, int64_t, void *, double *)
     int jp_tree_expect(const jp_tree *, const jp_evidence *, const double *, int64_t, int64_t,
                        void *, double *, jp_counts *, float *)
@@ -174,6 +175,10 @@ cdef class Tree:
             status = jp_tree_sample(&self.c, &evidence.c, seed, &draw_key[0], start, stop, &work[0],
                                     &log_prob[0], &states[0, 0])
         _check(status)
+
+    def maximise_work_size(self):
+        """Doubles of work space for `maximise`."""
+        return jp_tree_maximise_work_size(&self.c)
 
     def derive(self, int64_t first, int64_t last):
         """Refreshes the tables that follow from transition and emission."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+Progress = Callable[[str], None]
+
+
+def silent(message: str) -> None:
+    """Tell nobody."""
+
 
 @contextmanager
-def reporting(verbose: int) -> Iterator[Callable[[str], None]]:
+def reporting(verbose: int) -> Iterator[Progress]:
     """A function that shows a line of progress, or shows nothing where `verbose` is 0.
 
     Raises
@@ -16,7 +22,7 @@ def reporting(verbose: int) -> Iterator[Callable[[str], None]]:
         If rich is not installed.
     """
     if not verbose:
-        yield lambda message: None
+        yield silent
         return
     try:
         from rich.console import Console

@@ -144,7 +144,7 @@ static void check_em(problem *p, const observed *o) {
     double *log_prob = zeros(o->n_rows, sizeof(double));
     float *leaf_posterior = zeros(o->n_rows * o->evidence.n_leaf, sizeof(float));
     float *share = level_shares(p);
-    double m_step_work[(MAX_STATES + 8) * (MAX_STATES + 8) + 2 * MAX_STATES];
+    double *m_step_work = allocate(sizeof(double) * (size_t)jp_tree_maximise_work_size(&p->tree));
     void *work = work_space(p, 0);
     expected want = {zeros(p->n_transition, sizeof(double)), zeros(p->n_emission, sizeof(double))};
     jp_counts counts = {zeros(p->n_transition, sizeof(float)), zeros(p->n_emission, sizeof(float)),
@@ -167,7 +167,7 @@ static void check_em(problem *p, const observed *o) {
     check_transitions(p, &want);
     check_emissions(p, &want);
     check_log_prob(p, o);
-    free(weight), free(log_prob), free(leaf_posterior), free(share), free(work);
+    free(weight), free(log_prob), free(leaf_posterior), free(share), free(work), free(m_step_work);
     free(want.transition), free(want.emission), free(running.transition), free(running.emission);
     free(counts.transition), free(counts.emission), free(counts.message);
 }

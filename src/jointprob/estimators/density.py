@@ -32,7 +32,8 @@ class JEPADensity(DensityMixin, BaseEstimator):
     ----------
     n_subsets : int or "auto"
         Subsets of rows: states in each cell of a categorical column, and Gaussians of a numeric
-        block. "auto" chooses on held-out rows.
+        block (a quarter of them, but at least 8, for a column on its own). "auto" chooses on
+        held-out rows.
     n_trees : int or "auto"
         Latent trees in the bag, at most. "auto" adds trees while the held-out score gains.
     categorical_features : "from_dtype", None, mask, indices or names
@@ -41,7 +42,7 @@ class JEPADensity(DensityMixin, BaseEstimator):
     n_jobs : int or None
         Threads, None for all cores. The fit does not depend on it.
     verbose : int
-        1 shows progress (needs rich).
+        1 shows progress (extra ``cli``).
 
     Attributes
     ----------
@@ -58,8 +59,9 @@ class JEPADensity(DensityMixin, BaseEstimator):
     The model is a mixture of block latent trees (hidden Chow-Liu trees: Liu & Van den Broeck
     2021, arXiv:2106.02264, with blocks of numeric columns, a hard-count start and states tied to
     levels), refined by stepwise EM and stopped on held-out rows. A tenth of the rows is held out
-    unless `X_val` is given. Equal tables give equal fits whatever the order of their rows, and
-    whole weights give the fit of repeated rows.
+    (of small tables up to a quarter, at most 20,000) unless `X_val` is given. Equal tables give
+    equal fits whatever the order of their rows, and whole weights give the fit of repeated rows,
+    bit for bit unless they add up to more than four times the rows and 100,000.
 
     Examples
     --------
@@ -108,7 +110,7 @@ class JEPADensity(DensityMixin, BaseEstimator):
             number: twenty rows of weight 0.5 are the evidence of ten. A row of weight 0 is not
             there, nor is a level that only such rows hold.
         X_val : like X, optional
-            Rows to choose and stop on instead of a tenth of X.
+            Rows to choose and stop on, instead of rows held out of X.
 
         Returns
         -------
@@ -158,7 +160,7 @@ class JEPADensity(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw rows: the same kind of table as was fitted."""
         check_is_fitted(self)
-        return self.joint_.sample(n_samples, random_state=random_state)
+        return self.joint_.sample(n_samples, random_state=random_state, n_jobs=self.n_jobs)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

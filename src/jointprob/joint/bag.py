@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob.joint.choice import choose_plan
-from jointprob.joint.nursery import Member, Nursery, Progress, View, Wish, silent
+from jointprob.joint.nursery import Member, Nursery, View, Wish
 from jointprob.joint.start import Plan
+from jointprob.progress import Progress, silent
 
 SEARCH_ROWS = 20_000  # what a tree should look like shows on so many rows
 ROUND = 2  # trees grown side by side, whatever the number of threads
@@ -38,7 +39,8 @@ def fit_bag(
     views : sequence of View
         The table under each encoding, the likelier one first.
     n_subsets : int, optional
-        Subsets of rows (states in a cell, and Gaussians); chosen on held-out rows if not given.
+        Subsets of rows: states in a cell, and Gaussians of a numeric block. Chosen on held-out
+        rows if not given.
     n_trees : int, optional
         Members at most; if not given, trees are added while their mixture gains.
     seed : int
@@ -63,7 +65,8 @@ def fit_bag(
     else:
         if not whole:
             larger = plan if n_subsets is not None else plan.scaled(2.0)
-            affordable = nursery.cost(larger, view) <= nursery.budget - nursery.work
+            both = nursery.cost(plan, view) + nursery.cost(larger, view)
+            affordable = both <= nursery.budget - nursery.work
             nursery.add([(plan, view), (larger if affordable else plan, view)])
         _grow_while_gaining(nursery)
     return nursery.members()

@@ -59,10 +59,7 @@ class Refinement:
         self._batch = _joint.Counts(*self._counts)
         self._batch_moments = [Moments(g.n_states, len(g.columns)) for g in tree.gaussians]
         self._work = tree.work()
-        width = int((tree.n_states // tree.n_cells).max())
-        self._row = np.empty(
-            2 * (width + 32) ** 2 + int(tree.n_cells.max()) ** 2 + 2 * int(tree.n_states.max())
-        )
+        self._m_step_work = np.empty(tree.kernel.maximise_work_size())
         self._parts = tree.numeric_parts(rows.z)
         self.maximise(1.0, 0.0)
 
@@ -71,7 +68,8 @@ class Refinement:
         plan, tree = self.plan, self.tree
         tree.kernel.maximise(
             self._batch, self.transition, self.emission, self.level_share, self.total,
-            plan.smoothing, plan.emission_smoothing, batch_rows, step, 0, tree.n_blocks, self._row,
+            plan.smoothing, plan.emission_smoothing, batch_rows, step, 0, tree.n_blocks,
+            self._m_step_work,
         )  # fmt: skip
         for gaussians, batch, running in zip(
             tree.gaussians, self._batch_moments, self.moments, strict=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from jointprob.joint.em import Schedule, refine
 from jointprob.joint.rows import Rows
 from jointprob.joint.start import Plan, grow
 from jointprob.joint.tree import Floats, LatentTree
+from jointprob.progress import Progress, silent
 from jointprob.threads import run_tasks
 
 logger = logging.getLogger("jointprob")
@@ -28,12 +29,7 @@ LEAST_WEIGHT = 0.01  # lighter members are dropped
 WORK_OF_A_CELL = 2e6  # FLOPs of a fit for each cell of the table,
 LEAST_WORK, MOST_WORK = 3e11, 2.5e12  # at least (a second or two) and at most (a minute)
 
-Progress = Callable[[str], None]
 Wish = tuple[Plan, int]  # a plan, and the view to grow it in
-
-
-def silent(message: str) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +97,7 @@ class Nursery:
     ) -> None:
         self.views, self.seed, self.n_jobs, self.progress = views, seed, n_jobs, progress
         self.grown: list[Grown] = []
+        self.n_grown = 0
         self.work = 0.0
         rows = views[0].rows
         cells = len(rows) * (len(rows.n_levels) + rows.z.shape[1])
@@ -108,16 +105,18 @@ class Nursery:
 
     def add(self, wishes: Sequence[Wish]) -> list[Grown]:
         """Grow trees of these plans and views side by side, each from a seed of its own."""
-        first = self.seed + len(self.grown)
+        first = self.seed + self.n_grown
         tasks = [
             partial(self._grow, plan, view, first + i) for i, (plan, view) in enumerate(wishes)
         ]
         new = run_tasks(tasks, self.n_jobs)
         self.grown += new
+        self.n_grown += len(new)
         self.work += sum(self.cost(plan, view) for plan, view in wishes)
         for tree in new:
             logger.debug("view %d, %s: held out %.4f", tree.view, tree.plan, tree.score)
-            self.progress(f"{len(self.grown)} trees, held out {self.mixture()[1]:.4f} nats")
+        if self.progress is not silent:
+            self.progress(f"{self.n_grown} trees, held out {self.mixture()[1]:.4f} nats")
         return new
 
     def _grow(self, plan: Plan, view: int, seed: int) -> Grown:

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from jointprob.joint.tree import Codes, Floats, Points
 from jointprob.table import Table
 
-REPEATS = 4  # integer weights are spelt out up to so many times the rows
+REPEATS, SPELT_ROWS = (
+    4,
+    100_000,
+)  # whole weights are spelt out up to the larger of 4 n and 100,000 rows
+HOLD_OUT_STREAM = 7  # second word of the key: no two uses of a seed share a stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class Rows:
 
         A Gaussian narrower than the step would put spikes on the values that fit saw.
         """
-        return np.array([_grain(self.z[:, j]) for j in range(self.z.shape[1])])
+        return np.array([_grain(self.z[:, j], self.weight) for j in range(self.z.shape[1])])
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """The rows at these positions."""
@@ -72,9 +76,11 @@ class Rows:
         )
 
 
-def _grain(z: Points) -> float:
+def _grain(z: Points, weight: Floats) -> float:
     """Squared mean gap to the neighbouring values, over 12, where values repeat."""
-    values, counts = np.unique(z[~np.isnan(z)], return_counts=True)
+    known = ~np.isnan(z)
+    values, place = np.unique(z[known], return_inverse=True)
+    counts = np.bincount(place, weight[known], len(values))
     if len(values) < 3:
         return 0.0
     gap = np.gradient(values.astype(np.float64))
@@ -86,8 +92,8 @@ def canonical_rows(table: Table, weight: Floats) -> tuple[NDArray[np.int64], Flo
     """Rows to fit, in an order that does not depend on the order they came in.
 
     A weight means repeats: whole weights are spelt out as repeated rows, so that a weighted table
-    and the table with its rows repeated give the same fit, bit for bit. Other weights are
-    carried along.
+    and the table with its rows repeated give the same fit, bit for bit. Other weights, and whole
+    ones that add up to more than four times the rows and 100,000, are carried along.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def canonical_rows(table: Table, weight: Floats) -> tuple[NDArray[np.int64], Flo
     order = np.lexsort((weight, row_hash(table)))
     order = order[weight[order] > 0]
     kept = weight[order]
-    if (kept == np.floor(kept)).all() and kept.sum() <= max(REPEATS * len(kept), 100_000):
+    if (kept == np.floor(kept)).all() and kept.sum() <= max(REPEATS * len(kept), SPELT_ROWS):
         rows = np.repeat(order, kept.astype(np.int64))
         return rows, np.ones(len(rows))
     return order, kept
@@ -121,7 +127,9 @@ def row_hash(table: Table) -> NDArray[np.uint64]:
 
 
 def hold_out(n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions to fit on and to hold out: a tenth, but of small tables up to a quarter.
+    """Positions to fit on and to hold out: a tenth, up to a quarter of small tables.
+
+    At most 20,000 are held out.
 
     A single row cannot be divided: it serves as both.
     """
@@ -129,6 +137,6 @@ def hold_out(n_rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int6
     if n_rows < 2:
         return every, every
     n_held_out = int(min(max(0.1 * n_rows, min(100, max(1, n_rows // 4))), 20_000))
-    random = np.random.Generator(np.random.Philox(key=[seed, 7]))
+    random = np.random.Generator(np.random.Philox(key=[seed, HOLD_OUT_STREAM]))
     shuffled = random.permutation(n_rows)
     return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])

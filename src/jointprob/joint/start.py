@@ -15,6 +15,7 @@ from jointprob.joint.tree import Codes, Floats, LatentTree, Points, empty_tree
 from jointprob.partition import cells, chow_liu, features, kmeans, mutual_information
 
 MOST_STATES = 256
+MOST_CELLS = 64  # JP_MAX_CELLS
 Structure = Literal["mutual", "conditional", "mixture"]
 
 
@@ -51,6 +52,10 @@ class Plan:
     emission_smoothing: float = 1.0
     shrinkage: float = 5.0
     floor: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_cells <= MOST_CELLS:
+            raise ValueError(f"n_cells is {self.n_cells}; allowed are 1 to {MOST_CELLS}")
 
     def states(self, block: tuple[int, ...]) -> int:
         """States of a numeric block: a quarter on one column, where Gaussians soon overlap."""
@@ -100,8 +105,7 @@ def grow(rows: Rows, plan: Plan, seed: int, n_jobs: int | None = None) -> Start:
     seed : int
         Seed of k-means.
     """
-    points = features(rows.codes, rows.n_levels, rows.z, rows.weight, n_jobs)
-    coarse = _subsets(points, plan.n_subsets, rows.weight, seed, n_jobs)
+    coarse = _coarse_subsets(rows, plan, seed, n_jobs)
     levels = [
         _Levels(j, cell, rows.codes[:, j])
         for j, cell in enumerate(cells(rows.codes, rows.n_levels, rows.weight, plan.n_cells))
@@ -122,6 +126,14 @@ def grow(rows: Rows, plan: Plan, seed: int, n_jobs: int | None = None) -> Start:
     )
     labels = [p.states(coarse, plan.n_subsets) for p in parts]
     return _count(rows, tree, labels, coarse, plan)
+
+
+def _coarse_subsets(rows: Rows, plan: Plan, seed: int, n_jobs: int | None) -> Codes:
+    """Coarse subset of each row; of no use where no column is categorical."""
+    if not any(rows.n_levels) and plan.structure != "conditional":
+        return np.zeros(len(rows), np.int32)
+    points = features(rows.codes, rows.n_levels, rows.z, rows.weight, n_jobs)
+    return _subsets(points, plan.n_subsets, rows.weight, seed, n_jobs)
 
 
 @dataclass(frozen=True, eq=False)
