@@ -47,8 +47,9 @@ JP_INLINE void scale_leaf(const float *log_density, int64_t n, float best, float
 #pragma omp simd
     for (int64_t s = 0; s < n; s++) {
         float x = log_density[s] - best;
-        float y = exp_negative(x > -negligible ? x : -negligible);
-        leaf[s] = x > -negligible ? y : 0;
+        /* a factor, not a choice: the compiler would branch around the exponential and not vectorise */
+        float kept = x > -negligible ? 1.0f : 0.0f;
+        leaf[s] = kept * exp_negative(x > -negligible ? x : -negligible);
     }
 }
 
