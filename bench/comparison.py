@@ -27,7 +27,8 @@ class Comparison:
 
     def ours(self, method: str, kind: str, name: str, **more: Any) -> Result:
         options = {"n_jobs": self.options.jobs, **more}
-        return self._run(f"ours.{method}", kind, name, options, self.options.limit)
+        result = self._run(f"ours.{method}", kind, name, options, self.options.limit)
+        return self._noted(name, f"ours.{method}", result)
 
     def peer(self, method: str, kind: str, name: str, limit: float = np.inf, **more: Any) -> Result:
         if self.options.no_peers:
@@ -38,13 +39,16 @@ class Comparison:
             self.cache[key] = self._run(method, kind, name, more, limit)
             if self.options.peers_cache:
                 self.options.peers_cache.write_text(json.dumps(self.cache, indent=1))
-        return self.cache[key]
+        return self._noted(name, method, self.cache[key])
 
     def _run(self, method: str, kind: str, name: str, more: dict, limit: float) -> Result:
         print(f"{kind} {name}: {method} {more}", file=sys.stderr, flush=True)
         task = {"method": method, "kind": kind, "name": name, "options": more}
         task["data"] = str(self.options.data)
-        result = measure.in_fresh_process(WORKER, task, limit)
+        return measure.in_fresh_process(WORKER, task, limit)
+
+    def _noted(self, name: str, method: str, result: Result) -> Result:
+        """Failures, kept ones too, are named below the table."""
         failures = [result["error"]] if "error" in result else result.get("failed", [])
         self.notes += [f"{name}, {method}: {why}" for why in failures]
         return result

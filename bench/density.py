@@ -1,6 +1,6 @@
 """How good, how fast and how large: log density on held-out rows beside other methods.
 
-    python bench/density.py --data ../shared/data --out bench/RESULTS.md
+    python bench/density.py --data DIR --out bench/RESULTS.md
 
 Every fit runs in a process of its own, so that one method's memory never counts for another.
 """

@@ -77,7 +77,7 @@ def continuous(comparison: Comparison) -> str:
         "cores through BLAS; the search is all its fits and scores of valid. KernelDensity: "
         "bandwidth chosen on the first 1,000 rows of valid, nats and rows/s on the first 2,000 of "
         "test, for it is slow. Rows/s at the same number of Gaussians: a GaussianMixture of that "
-        "many full covariances, unfitted.\n"
+        "many full covariances, unfitted; one of ours over a block of some columns counts as one.\n"
     )
 
 

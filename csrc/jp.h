@@ -8,9 +8,7 @@
 enum {
     JP_OK = 0,
     JP_ERR_SIZE = -1,      /* a size or an offset is out of range */
-    JP_ERR_MEMORY = -2,    /* the caller's work space is too small */
-    JP_ERR_VALUE = -3,     /* a code or a number is outside its domain */
-    JP_ERR_SINGULAR = -4   /* a covariance is not positive definite */
+    JP_ERR_VALUE = -2      /* a code or a number is outside its domain */
 };
 
 /* One source, three instruction sets, chosen when the library is loaded (glibc ifunc).
