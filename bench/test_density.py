@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from machine import copy_bytes_per_second, matmul_flops_per_second, state
+from machine import state
 
 from jointprob.density import NEGLIGIBLE, Gaussians, Moments
 
 N_ROWS = 1024
 SHAPES = [(2, 64), (8, 64), (16, 64), (32, 128), (63, 256)]  # columns, states
-
-
-@pytest.fixture(scope="module")
-def limits():
-    return matmul_flops_per_second(), copy_bytes_per_second()
 
 
 def problem(d, n_states, apart, missing=0.0):

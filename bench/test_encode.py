@@ -6,7 +6,6 @@ Searching k knots costs log2(k) dependent loads, the cubic and the logarithm abo
 kernels are bound by those, not by memory, which the share of bandwidth shows.
 """
 
-from time import perf_counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,17 +19,9 @@ N_ROWS = 1_000_000
 COLUMN_BYTES, FORWARD_BYTES, INVERSE_BYTES = 28, 24, 16
 
 
-@pytest.fixture(scope="module")
-def bandwidth():
-    """Bytes per second of a large copy, read and write counted: the machine's limit."""
-    source = np.ones(16_000_000)
-    target = np.empty_like(source)
-    seconds = []
-    for _ in range(5):
-        start = perf_counter()
-        np.copyto(target, source)
-        seconds.append(perf_counter() - start)
-    return 2 * source.nbytes / min(seconds)
+@pytest.fixture
+def bandwidth(limits):
+    return limits[1]
 
 
 def smooth_column():

@@ -12,19 +12,12 @@ import pytest
 from latent_tree import batch, edge_products, expect, maximise, two_level_tree
 from machine import (
     MATMUL_FLOPS,
-    copy_bytes_per_second,
     fastest,
     matmul,
-    matmul_flops_per_second,
     state,
 )
 
 SHAPES = ["random", "chain"]
-
-
-@pytest.fixture(scope="module")
-def limits():
-    return matmul_flops_per_second(), copy_bytes_per_second()
 
 
 @pytest.fixture(params=SHAPES)

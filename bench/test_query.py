@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machine import copy_bytes_per_second, matmul_flops_per_second, state
+from machine import state
 
 from jointprob import _query
 from jointprob.encode import fit_encodings
@@ -23,11 +23,6 @@ from jointprob.table import read_table
 
 N_ROWS, N_COLUMNS, N_STATES = 4096, 10, 64
 N_ASKED = 10_000
-
-
-@pytest.fixture(scope="module")
-def limits():
-    return matmul_flops_per_second(), copy_bytes_per_second()
 
 
 @cache
@@ -113,7 +108,7 @@ def joint() -> Joint:
     numeric = tuple(range(10))
     rows = Rows(encoded.codes, encoded.z, np.ones(read.n_rows), encoding.n_levels, numeric)
     plan = Plan(n_subsets=16, n_gaussians=64, numeric_blocks=(numeric,))
-    tree, _ = refine(grow(rows, plan, 0), rows, rows, plan, Schedule(n_epochs=1), 0)
+    tree = refine(grow(rows, plan, 0), rows, rows, plan, Schedule(n_epochs=1), 0)
     return Joint(read.schema, (Member(tree, encoding, 0.0),))
 
 

@@ -66,7 +66,7 @@ def fit_joint(X, seeds=(0, 1), n_subsets=3, n_gaussians=4, blocks=None, n_epochs
         together = ((numeric,) if numeric else ()) if blocks is None else blocks
         plan = Plan(n_subsets=n_subsets, n_gaussians=n_gaussians, numeric_blocks=together)
         start = grow(rows, plan, seed, 1)
-        tree, _ = refine(start, rows, rows, plan, Schedule(n_epochs=n_epochs), seed)
+        tree = refine(start, rows, rows, plan, Schedule(n_epochs=n_epochs), seed)
         members.append(Member(tree, encoding, float(np.log((1 + i) / sum(range(len(seeds) + 1))))))
     return Joint(table.schema, tuple(members), float(table.n_rows))
 

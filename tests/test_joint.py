@@ -387,7 +387,7 @@ def test_a_cell_that_all_neighbours_contradict_is_not_impossible():
     tree = JEPADensity(n_subsets=1, n_trees=1, random_state=0).fit(copies).joint_.members[0].tree
     codes = np.eye(41, dtype=np.int32)  # each row has one cell against forty
     z, n_total = np.empty((41, 0), np.float32), int(tree.n_states.sum())
-    leaf, _ = tree.leaves([], None, 0, 41)
+    leaf, _ = tree.leaves([], np.arange(41))
     log_prob, tables = np.empty(41), np.empty((2, 41, n_total), np.float32)
     state_at = (np.cumsum(tree.n_states) - tree.n_states).astype(np.int64)
     evidence = tree.evidence(codes, np.arange(41), leaf)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from jointprob.joint.choice import choose_plan
 from jointprob.joint.nursery import Member, Nursery, View, Wish
 from jointprob.joint.start import Plan
+from jointprob.joint.tree import Floats
 from jointprob.progress import Progress, silent
 
 SEARCH_ROWS = 20_000  # what a tree should look like shows on so many rows
@@ -82,23 +83,23 @@ def _grow_exactly(nursery: Nursery, plan: Plan, view: int, n_trees: int) -> None
 
 def _grow_while_gaining(nursery: Nursery) -> None:
     """Add rounds of trees until the mixture stops gaining, or the work is done."""
-    score = nursery.mixture()[1]
+    weights, score = nursery.mixture()
     for _ in range(BAG_ROUNDS):
-        wishes = _next_round(nursery)
+        wishes = _next_round(nursery, weights)
         if nursery.work + sum(nursery.cost(*wish) for wish in wishes) > nursery.budget:
             return
         nursery.add(wishes)
-        before, score = score, nursery.mixture()[1]
+        before = score
+        weights, score = nursery.mixture()
         if score - before < LEAST_GAIN * abs(score):
             return
 
 
-def _next_round(nursery: Nursery) -> list[Wish]:
+def _next_round(nursery: Nursery, weights: Floats) -> list[Wish]:
     """The best plan again, and once in the other encoding if that is new or carries weight."""
     plan, view = nursery.best().plan, nursery.best().view
     if len(nursery.views) == 1:
         return [(plan, view), (plan, view)]
-    weights, _ = nursery.mixture()
     shares = [w for w, g in zip(weights, nursery.grown, strict=True) if g.view != view]
     tried = any(g.plan == plan for g in nursery.grown if g.view != view)
     other = 1 - view if sum(shares) > OTHER_SHARE or not tried else view

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +81,7 @@ class Refinement:
     def expect(self, rows: NDArray[np.int64]) -> float:
         """Add the expected counts of these rows; return their weighted mean log density."""
         tree, n = self.tree, len(rows)
-        leaf, log_prob = tree.leaves(self._parts, rows, 0, n, FORGET)
+        leaf, log_prob = tree.leaves(self._parts, rows, FORGET)
         evidence = tree.evidence(self.rows.codes, rows, leaf)
         weight = self.rows.weight[rows]
         score = np.empty(n)
@@ -115,16 +114,13 @@ class Refinement:
     def epoch(self, order: NDArray[np.int64], batch_rows: int, step: float) -> float:
         scores = []
         for batch in _batches(order, batch_rows):
-            weight = float(self.rows.weight[batch].sum())
-            if weight > 0:
-                scores.append(self.expect(batch))
-                self.maximise(weight, step)
+            scores.append(self.expect(batch))
+            self.maximise(float(self.rows.weight[batch].sum()), step)
         return float(np.mean(scores))
 
 
-def _batches(order: NDArray[np.int64], batch_rows: int) -> Iterator[NDArray[np.int64]]:
-    n_batches = max(1, round(len(order) / batch_rows))
-    return iter(np.array_split(order, n_batches))
+def _batches(order: NDArray[np.int64], batch_rows: int) -> list[NDArray[np.int64]]:
+    return np.array_split(order, max(1, round(len(order) / batch_rows)))
 
 
 def held_out_score(tree: LatentTree, rows: Rows, n_jobs: int | None = None) -> float:
@@ -135,8 +131,8 @@ def held_out_score(tree: LatentTree, rows: Rows, n_jobs: int | None = None) -> f
 
 def refine(
     start: Start, rows: Rows, held_out: Rows, plan: Plan, schedule: Schedule, seed: int
-) -> tuple[LatentTree, float]:
-    """Run EM from a start; return the best tree on the held-out rows and its score there.
+) -> LatentTree:
+    """Run EM from a start; return the best tree on the held-out rows.
 
     Parameters
     ----------
@@ -163,4 +159,4 @@ def refine(
         if step < schedule.last_step:
             break
     run.restore(best)
-    return run.tree, best_score
+    return run.tree

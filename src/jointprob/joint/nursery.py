@@ -122,7 +122,7 @@ class Nursery:
     def _grow(self, plan: Plan, view: int, seed: int) -> Grown:
         v = self.views[view]
         schedule = schedule_for(len(v.rows))
-        tree, _ = refine(grow(v.rows, plan, seed, 1), v.rows, v.held_out, plan, schedule, seed)
+        tree = refine(grow(v.rows, plan, seed, 1), v.rows, v.held_out, plan, schedule, seed)
         log_prob = tree.log_prob(v.held_out.codes, v.held_out.z, 1) + v.log_jacobian
         weight = v.held_out.weight
         return Grown(tree, plan, view, log_prob, float(log_prob @ weight / weight.sum()))

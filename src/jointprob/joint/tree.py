@@ -117,20 +117,14 @@ class LatentTree:
         return [g.take(z) for g in self.gaussians]
 
     def leaves(
-        self,
-        parts: list[Points],
-        rows: NDArray[np.int64] | None,
-        start: int,
-        stop: int,
-        negligible: float = NEGLIGIBLE,
+        self, parts: list[Points], rows: Sizes, negligible: float = NEGLIGIBLE
     ) -> tuple[Points, Floats]:
-        """Likelihoods of every Gaussian for rows start..stop, and each row's log scale."""
-        n = stop - start
-        which = np.arange(start, stop) if rows is None else rows[start:stop]
+        """Likelihoods of every Gaussian for these rows, and each row's log scale."""
+        n = len(rows)
         leaf, log_scale = np.empty((n, self.n_leaf), np.float32), np.zeros(n)
         for block, gaussians, z in zip(self.numeric_blocks, self.gaussians, parts, strict=True):
             gaussians.kernel.leaf(
-                z, which, 0, n, negligible, leaf, int(self.leaf_at[block]), log_scale,
+                z, rows, 0, n, negligible, leaf, int(self.leaf_at[block]), log_scale,
                 gaussians.work(),
             )  # fmt: skip
         return leaf, log_scale
@@ -152,8 +146,9 @@ class LatentTree:
         parts = self.numeric_parts(z)
 
         def score(start: int, stop: int) -> None:
-            leaf, log_scale = self.leaves(parts, None, start, stop)
-            evidence = self.evidence(codes, np.arange(start, stop), leaf)
+            rows = np.arange(start, stop)
+            leaf, log_scale = self.leaves(parts, rows)
+            evidence = self.evidence(codes, rows, leaf)
             out = log_prob[start:stop]
             self.kernel.log_prob(evidence, 0, stop - start, self.work(), out)
             out += log_scale

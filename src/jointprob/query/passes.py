@@ -146,7 +146,7 @@ class Pass:
 
     def _leaves(self, rows: Sizes) -> tuple[Points, Floats]:
         """Likelihoods of every Gaussian's and every set's states, and their log scale."""
-        leaf, log_scale = self.view.tree.leaves(self.parts, rows, 0, len(rows))
+        leaf, log_scale = self.view.tree.leaves(self.parts, rows)
         for g in sorted({self.view.place_of_numeric[j].gaussian for j in self.intervals}):
             self._cut_leaf(g, rows, leaf, log_scale)
         if self.sets:
