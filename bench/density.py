@@ -7,7 +7,6 @@ Every fit runs in a process of its own, so that one method's memory never counts
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import sys
@@ -18,7 +17,7 @@ import data
 import measure
 import results
 import sections
-from comparison import Comparison
+from comparison import Comparison, command_line
 from measure import Result
 
 SECTIONS = {
@@ -29,35 +28,6 @@ SECTIONS = {
     "threads": sections.threads,
     "kernels": sections.kernels,
 }
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the stored tables")
-    parser.add_argument("--only", choices=SECTIONS, action="append", help="sections to run")
-    parser.add_argument("--sets", type=lambda names: names.split(","), help="a,b: sets to run")
-    parser.add_argument("--jobs", type=int, default=measure.n_cores(), help="our threads")
-    parser.add_argument("--no-peers", action="store_true", help="run only our own models")
-    parser.add_argument(
-        "--limit", type=float, default=3600.0, help="seconds after which a method counts as failed"
-    )
-    parser.add_argument("--peers-cache", type=Path, help="JSON file: keep peers' results in it")
-    parser.add_argument("--out", type=Path, help="results file whose density section is replaced")
-    return parser.parse_args(arguments)
-
-
-def compare(options: argparse.Namespace) -> None:
-    """Print every section as soon as it is there, and keep the results file up to date."""
-    comparison = Comparison(options)
-    parts = [
-        f"## Density\n\n{results.machine()}\nOurs: default settings, {options.jobs} threads.\n"
-    ]
-    print(parts[0])
-    for name in options.only or SECTIONS:
-        parts.append(SECTIONS[name](comparison) + comparison.take_notes())
-        print(parts[-1], flush=True)
-        if options.out:
-            results.replace_section(options.out, "density", "\n".join(parts))
 
 
 def work(task: dict[str, Any]) -> Result:
@@ -71,8 +41,17 @@ def work(task: dict[str, Any]) -> Result:
     return function(data.load(task["kind"], task["name"], Path(task["data"])), **task["options"])
 
 
+def compare(arguments: list[str]) -> None:
+    options = command_line(__doc__.splitlines()[0], SECTIONS).parse_args(arguments)
+    heading = (
+        f"## Density\n\n{results.machine(['arfpy'])}\n"
+        f"Ours: default settings, {options.jobs} threads.\n"
+    )
+    Comparison(options, Path(__file__)).report("density", heading, SECTIONS)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["worker"]:
         measure.hand_back(work(json.loads(sys.argv[2])))
     else:
-        compare(parse(sys.argv[1:]))
+        compare(sys.argv[1:])

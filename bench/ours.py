@@ -111,3 +111,27 @@ def bits(split: Split, n_jobs: int) -> Result:
         "shuffle_same_bits": bool(np.array_equal(shuffled, scores[order])),
         "shuffle_difference": float(np.abs(shuffled - scores[order]).max()),
     }
+
+
+def classifier(n_jobs: int) -> Any:
+    from jointprob import JEPAClassifier
+
+    return JEPAClassifier(random_state=SEED, n_jobs=n_jobs)
+
+
+def regressor(n_jobs: int) -> Any:
+    from jointprob import JEPARegressor
+
+    return JEPARegressor(random_state=SEED, n_jobs=n_jobs)
+
+
+def outlier_detector(n_jobs: int) -> Any:
+    from jointprob import JEPAOutlierDetector
+
+    return JEPAOutlierDetector(random_state=SEED, n_jobs=n_jobs)
+
+
+def imputer(n_jobs: int) -> Any:
+    from jointprob import JEPAImputer
+
+    return JEPAImputer(random_state=SEED, n_jobs=n_jobs)

@@ -13,7 +13,7 @@ from typing import Any
 
 import measure
 
-PACKAGES = ("jointprob", "numpy", "scikit-learn", "pandas", "arfpy")
+COMMON = ("jointprob", "numpy", "scikit-learn", "pandas")
 
 
 def table(header: str, rows: Iterable[Sequence[Any]]) -> str:
@@ -42,12 +42,12 @@ def verdict(met: bool | None) -> str:
     return {True: "met", False: "**not met**", None: "-"}[met]
 
 
-def machine() -> str:
-    """The machine's description, the versions and the command, as Markdown."""
+def machine(packages: Sequence[str]) -> str:
+    """The machine's description, the versions of common and other `packages`, the command."""
     return (
         f"{datetime.date.today()}, {_cpu()}, {measure.n_cores()} cores, {_memory_gb():.0f} GB, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+        + ", ".join(f"{name} {_version(name)}" for name in (*COMMON, *packages))
         + f".\n\n    python {shlex.join(sys.argv)}\n"
     )
 

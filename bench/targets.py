@@ -22,3 +22,9 @@ KERNEL_SPEED = 100  # our rows per second / KernelDensity's
 SCALE_SECONDS = 180
 SCALE_BYTES = 2e9
 FOREST_SECONDS = 300  # arfpy is stopped after this
+
+FIT_TO_LIGHTGBM = 10  # our fit / LightGBM's, at most, on tables of more than LARGE rows
+LARGE_TRAIN_ROWS = 10_000
+CLASSIFIER_SECONDS = 60
+FOREST_SPEED = 5  # our rows per second / a random forest's of 300 trees
+CALIBRATED_ROWS = 5_000  # calibration is judged on tables at least as long
