@@ -127,7 +127,7 @@ def _mean_ranks(runs: Runs, key: str, best: str) -> str:
     losses = [[sign * run[m].get(key, sign * np.inf) for m in methods] for run in runs.values()]
     if not methods:
         return "-"
-    ranks = rankdata(losses, axis=1).mean(axis=0)
+    ranks = rankdata(np.nan_to_num(losses, nan=np.inf), axis=1).mean(axis=0)
     return ", ".join(f"{methods[k]} {ranks[k]:.2f}" for k in np.argsort(ranks, kind="stable"))
 
 

@@ -1,4 +1,4 @@
-"""How good predictions are: log loss, calibration, CRPS, outliers found, cells restored."""
+"""How good predictions are: log loss, calibration, CRPS, cells restored."""
 
 from __future__ import annotations
 
