@@ -14,6 +14,7 @@ STAGES = {
     "_density": ["density"],
     "_joint": ["joint", "joint_em"],
     "_query": ["query"],
+    "_forest": ["forest", "forest_boost", "forest_descend"],
 }
 # Free-threaded Python has no stable ABI yet.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")

@@ -1,0 +1,440 @@
+/* Boosted trees: histograms of slopes, the best leaf divided first. */
+#include <math.h>
+#include <string.h>
+
+#include "forest_node.h"
+
+enum { MOST_LEVELS_LEFT = 32 };
+
+typedef struct {
+    int64_t node, start, stop, depth, histogram;
+    double sums[JP_SLOPES_MANY];
+    jp_split best;
+} open_leaf;
+
+typedef struct {
+    uint32_t *row, *row_out;
+    float *histograms; /* (most_leaves, n_cells, width) */
+    int64_t *first;    /* first cell of each column */
+    open_leaf *leaves;
+} workspace;
+
+typedef struct {
+    const jp_bins *bins;
+    const jp_boosting *how;
+    const float *slopes;
+    int64_t width, n_cells;
+    workspace w;
+} boost_view;
+
+static int64_t aligned(int64_t size) { return (size + 63) / 64 * 64; }
+
+static int64_t count_cells(const jp_bins *bins)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < bins->n_columns; j++) n += bins->n_bins[j] + 1;
+    return n;
+}
+
+static int64_t lay_out(workspace *w, char *at, const jp_bins *bins, int64_t n, int64_t width,
+                       int64_t most_leaves)
+{
+    int64_t used = 0;
+#define TAKE(field, count)                                                                        \
+    do {                                                                                          \
+        if (at) w->field = (void *)(at + used);                                                   \
+        used += aligned((int64_t)sizeof(*w->field) * (count));                                    \
+    } while (0)
+    TAKE(row, n);
+    TAKE(row_out, n);
+    TAKE(histograms, most_leaves * count_cells(bins) * width);
+    TAKE(first, bins->n_columns);
+    TAKE(leaves, most_leaves);
+#undef TAKE
+    return used;
+}
+
+int64_t jp_boost_work_size(const jp_bins *bins, int64_t n_listed, int64_t width,
+                           int64_t most_leaves)
+{
+    workspace unused;
+    return lay_out(&unused, 0, bins, n_listed, width, most_leaves) + 64;
+}
+
+/* ---- histograms ---- */
+
+static float *histogram(const boost_view *v, int64_t which)
+{
+    return v->w.histograms + which * v->n_cells * v->width;
+}
+
+/* The width is a constant in either copy, so that a cell's slopes are added in one vector. */
+#define FILL(WIDTH)                                                                               \
+    for (int64_t i = start; i < stop; i++) {                                                      \
+        int64_t row = rows[i];                                                                    \
+        float slope[WIDTH];                                                                       \
+        memcpy(slope, v->slopes + row * WIDTH, sizeof slope);                                     \
+        const uint8_t *restrict bin = v->bins->by_row + row * n_columns;                          \
+        for (int64_t j = 0; j < n_columns; j++) {                                                 \
+            float *restrict cell = out + (first[j] + bin[j]) * WIDTH;                             \
+            for (int k = 0; k < WIDTH; k++) cell[k] += slope[k];                                  \
+        }                                                                                         \
+    }
+
+JP_CLONES
+static void fill(const boost_view *v, int64_t start, int64_t stop, float *restrict out)
+{
+    const uint32_t *restrict rows = v->w.row;
+    const int64_t *restrict first = v->w.first;
+    int64_t n_columns = v->bins->n_columns;
+    memset(out, 0, (size_t)(v->n_cells * v->width) * sizeof *out);
+    if (v->width == JP_SLOPES_ONE) {
+        FILL(JP_SLOPES_ONE)
+    } else {
+        FILL(JP_SLOPES_MANY)
+    }
+}
+
+/* The sibling's histogram is what is left of the parent's. */
+JP_CLONES
+static void subtract(float *restrict parent, const float *restrict child, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) parent[i] -= child[i];
+}
+
+/* ---- splits ---- */
+
+typedef struct {
+    double sums[JP_SLOPES_MANY];
+} slopes;
+
+static inline slopes plus(slopes a, slopes b, int64_t width)
+{
+    for (int64_t k = 0; k < width; k++) a.sums[k] += b.sums[k];
+    return a;
+}
+
+static inline slopes minus(slopes a, slopes b, int64_t width)
+{
+    for (int64_t k = 0; k < width; k++) a.sums[k] -= b.sums[k];
+    return a;
+}
+
+static inline slopes cell(const float *histogram, int64_t at, int64_t width)
+{
+    slopes s;
+    for (int64_t k = 0; k < width; k++) s.sums[k] = histogram[at * width + k];
+    return s;
+}
+
+static inline double score(const slopes *s, int64_t width, double penalty)
+{
+    double square = 0;
+    for (int64_t k = 0; k < width - 1; k++) square += s->sums[k] * s->sums[k];
+    return square / (s->sums[width - 1] + penalty);
+}
+
+/* Gain of a division over the undivided leaf, or -1 where a side is too small. */
+static inline double gain_of(const boost_view *v, const slopes *left, const slopes *all,
+                             double least, double penalty)
+{
+    int64_t width = v->width;
+    slopes right = minus(*all, *left, width);
+    if (left->sums[width - 1] < least || right.sums[width - 1] < least) return -1;
+    return score(left, width, penalty) + score(&right, width, penalty)
+        - score(all, width, v->how->penalty);
+}
+
+static void best_threshold(const boost_view *v, const float *h, int64_t column, const slopes *all,
+                           double least, jp_split *best)
+{
+    int64_t width = v->width;
+    int n_bins = v->bins->n_bins[column];
+    slopes missing = cell(h, n_bins, width), left = {{0}};
+    int seen = fabs(missing.sums[width - 1]) > 1e-6 * all->sums[width - 1];
+    for (int b = 0; b < n_bins; b++) {
+        if (h[b * width + width - 1] == 0 && b + 1 < n_bins) continue;
+        left = plus(left, cell(h, b, width), width);
+        if (b + 1 == n_bins && !seen) break;
+        double gain = gain_of(v, &left, all, least, v->how->penalty);
+        int missing_left = left.sums[width - 1] > 0.5 * all->sums[width - 1];
+        if (seen) {
+            slopes with = plus(left, missing, width);
+            double other = b + 1 < n_bins ? gain_of(v, &with, all, least, v->how->penalty) : -1;
+            missing_left = other > gain;
+            gain = missing_left ? other : gain;
+        }
+        if (gain > best->score)
+            *best = (jp_split){.score = gain, .column = column, .threshold = b,
+                            .missing_left = missing_left, .missing_seen = seen};
+    }
+}
+
+/* Levels with rows enough, in the order of their slope along the direction that tells them apart
+   best; returns how many. */
+static int order_levels(const boost_view *v, const float *h, int64_t column, const slopes *all,
+                        double rows_a_curvature, int *levels)
+{
+    int64_t width = v->width, direction = 0;
+    int n_bins = v->bins->n_bins[column], n = 0;
+    double smoothing = v->how->level_rows / rows_a_curvature, most = -1, slope[256];
+    for (int64_t k = 0; k < width - 1; k++) {
+        double spread = 0;
+        for (int b = 0; b < n_bins; b++) {
+            double weight = h[b * width + width - 1];
+            if (weight <= 0) continue;
+            double expected = all->sums[k] * weight / all->sums[width - 1];
+            double excess = h[b * width + k] - expected;
+            spread += excess * excess / (weight + smoothing);
+        }
+        if (spread > most) {
+            most = spread;
+            direction = k;
+        }
+    }
+    for (int b = 0; b < n_bins; b++) {
+        double weight = h[b * width + width - 1];
+        if (weight * rows_a_curvature < v->how->level_rows) continue;
+        slope[b] = h[b * width + direction] / (weight + smoothing);
+        int j = n++;
+        for (; j > 0 && slope[levels[j - 1]] > slope[b]; j--) levels[j] = levels[j - 1];
+        levels[j] = b;
+    }
+    return n;
+}
+
+/* Sets of levels from either end of the order go left; all else, missing cells too, goes right. */
+static void best_levels(const boost_view *v, const float *h, int64_t column, const slopes *all,
+                        double least, double rows_a_curvature, jp_split *best)
+{
+    int levels[256];
+    int64_t width = v->width;
+    int n = order_levels(v, h, column, all, rows_a_curvature, levels);
+    int n_bins = v->bins->n_bins[column];
+    int seen = fabs(h[n_bins * width + width - 1]) > 1e-6 * all->sums[width - 1];
+    double penalty = v->how->penalty + (n_bins > 4 ? v->how->level_penalty : 0);
+    for (int backwards = 0; backwards < 2; backwards++) {
+        slopes left = {{0}};
+        uint32_t set[JP_SET_WORDS] = {0};
+        int most = n < MOST_LEVELS_LEFT ? n : MOST_LEVELS_LEFT;
+        for (int j = 0; j < most; j++) {
+            int level = levels[backwards ? n - 1 - j : j];
+            left = plus(left, cell(h, level, width), width);
+            jp_add_level(set, level);
+            double gain = gain_of(v, &left, all, least, penalty);
+            if (gain <= best->score) continue;
+            *best = (jp_split){.score = gain, .column = column, .levels = 1, .missing_seen = seen};
+            memcpy(best->set, set, sizeof set);
+        }
+    }
+}
+
+static void find_split(const boost_view *v, open_leaf *leaf)
+{
+    int64_t width = v->width;
+    leaf->best = (jp_split){.score = v->how->least_gain, .column = -1};
+    if (leaf->depth >= v->how->most_depth) return;
+    slopes all;
+    memcpy(all.sums, leaf->sums, sizeof all.sums);
+    double curvature = all.sums[width - 1];
+    if (!(curvature > 0)) return;
+    double rows_a_curvature = (double)(leaf->stop - leaf->start) / curvature;
+    double least = v->how->least_rows / rows_a_curvature;
+    for (int64_t j = 0; j < v->bins->n_columns; j++) {
+        const float *h = histogram(v, leaf->histogram) + v->w.first[j] * width;
+        if (v->bins->categorical[j])
+            best_levels(v, h, j, &all, least, rows_a_curvature, &leaf->best);
+        else
+            best_threshold(v, h, j, &all, least, &leaf->best);
+    }
+}
+
+/* ---- growing ---- */
+
+static int64_t divide(const boost_view *v, const open_leaf *leaf)
+{
+    const jp_split *s = &leaf->best;
+    const uint8_t *bins = v->bins->by_row + s->column;
+    int64_t n_columns = v->bins->n_columns, at = leaf->start, end = 0;
+    int n_bins = v->bins->n_bins[s->column];
+    uint32_t *restrict row = v->w.row, *restrict out = v->w.row_out;
+    for (int64_t i = leaf->start; i < leaf->stop; i++) {
+        uint32_t r = row[i];
+        int b = bins[r * n_columns];
+        int goes_left = b == n_bins ? s->missing_left
+            : s->levels             ? (int)jp_has_level(s->set, (uint32_t)b)
+                                    : b <= s->threshold;
+        out[end] = r;
+        row[at] = r;
+        at += goes_left;
+        end += !goes_left;
+    }
+    memcpy(row + at, out, (size_t)end * sizeof *row);
+    return at;
+}
+
+static void weigh(const boost_view *v, open_leaf *leaf)
+{
+    memset(leaf->sums, 0, sizeof leaf->sums);
+    for (int64_t i = leaf->start; i < leaf->stop; i++) {
+        const float *slope = v->slopes + (int64_t)v->w.row[i] * v->width;
+        for (int64_t k = 0; k < v->width; k++) leaf->sums[k] += slope[k];
+    }
+}
+
+static void write_value(const boost_view *v, const open_leaf *leaf, jp_grown *out)
+{
+    out->value[2 * leaf->node] = (float)leaf->sums[v->width - 1];
+    out->value[2 * leaf->node + 1] = (float)leaf->sums[0];
+}
+
+/* Divide a leaf: it becomes the left child, and the right one is written to `right`. */
+static void split_leaf(const boost_view *v, open_leaf *left, open_leaf *right, int64_t spare,
+                       jp_grown *out)
+{
+    int64_t middle = divide(v, left), child = out->n_nodes;
+    open_leaf parent = *left;
+    *right = *left;
+    left->node = child;
+    right->node = child + 1;
+    left->stop = right->start = middle;
+    left->depth = ++right->depth;
+    weigh(v, left);
+    for (int64_t k = 0; k < v->width; k++) right->sums[k] = parent.sums[k] - left->sums[k];
+    jp_make_inner(out, parent.node, &parent.best,
+                  left->sums[v->width - 1] / parent.sums[v->width - 1]);
+    int left_smaller = left->stop - left->start <= right->stop - right->start;
+    open_leaf *smaller = left_smaller ? left : right, *larger = left_smaller ? right : left;
+    smaller->histogram = spare;
+    larger->histogram = parent.histogram;
+    fill(v, smaller->start, smaller->stop, histogram(v, spare));
+    subtract(histogram(v, larger->histogram), histogram(v, spare), v->n_cells * v->width);
+    for (int side = 0; side < 2; side++) {
+        open_leaf *leaf = side ? right : left;
+        write_value(v, leaf, out);
+        find_split(v, leaf);
+    }
+}
+
+static int checked(const jp_bins *bins, int64_t n_listed, int64_t width, const jp_boosting *how,
+                   const jp_grown *out)
+{
+    if (bins->n_rows < 1 || bins->n_rows > INT32_MAX || bins->n_columns < 1
+        || bins->n_columns > 65535 || n_listed < 1 || n_listed > bins->n_rows
+        || (width != JP_SLOPES_ONE && width != JP_SLOPES_MANY) || how->most_leaves < 1
+        || out->capacity < 2 * how->most_leaves - 1 || out->n_outputs != 2)
+        return JP_ERR_SIZE;
+    return JP_OK;
+}
+
+int jp_boost_grow(const jp_bins *bins, const uint32_t *restrict rows, int64_t n_listed,
+                  const float *restrict slopes, int64_t width, const jp_boosting *how,
+                  jp_grown *out, int32_t *restrict leaf_of, void *work)
+{
+    int status = checked(bins, n_listed, width, how, out);
+    if (status) return status;
+    boost_view v = {bins, how, slopes, width, count_cells(bins), {0}};
+    char *at = (char *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
+    lay_out(&v.w, at, bins, n_listed, width, how->most_leaves);
+    memcpy(v.w.row, rows, (size_t)n_listed * sizeof *rows);
+    int64_t cell_at = 0, n_leaves = 1;
+    for (int64_t j = 0; j < bins->n_columns; j++) {
+        v.w.first[j] = cell_at;
+        cell_at += bins->n_bins[j] + 1;
+    }
+    open_leaf *leaves = v.w.leaves;
+    leaves[0] = (open_leaf){.stop = n_listed};
+    out->n_nodes = 1;
+    out->n_sets = out->n_leaves = 0;
+    weigh(&v, leaves);
+    write_value(&v, leaves, out);
+    fill(&v, 0, n_listed, histogram(&v, 0));
+    find_split(&v, leaves);
+    while (n_leaves < how->most_leaves) {
+        int64_t chosen = -1;
+        for (int64_t i = 0; i < n_leaves; i++)
+            if (leaves[i].best.column >= 0
+                && (chosen < 0 || leaves[i].best.score > leaves[chosen].best.score))
+                chosen = i;
+        if (chosen < 0) break;
+        split_leaf(&v, leaves + chosen, leaves + n_leaves, n_leaves, out);
+        n_leaves++;
+    }
+    for (int64_t i = 0; i < n_leaves; i++) {
+        jp_make_leaf(out, leaves[i].node);
+        for (int64_t k = leaves[i].start; k < leaves[i].stop; k++)
+            leaf_of[v.w.row[k]] = (int32_t)i;
+    }
+    return JP_OK;
+}
+
+/* ---- losses and leaf values ---- */
+
+static void one_score(const uint32_t *rows, int64_t n, const uint16_t *label, const float *weight,
+                      const float *scores, float *gradient, float *curvature, float *slopes)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t r = rows[i];
+        float p = 1 / (1 + expf(-scores[r])), w = weight[r];
+        float h = p * (1 - p);
+        slopes[2 * r] = gradient[r] = w * (p - (float)label[r]);
+        slopes[2 * r + 1] = curvature[r] = w * (h > 1e-6f ? h : 1e-6f);
+    }
+}
+
+JP_CLONES
+int jp_boost_log_loss(const uint32_t *restrict rows, int64_t n_listed,
+                      const uint16_t *restrict label, const float *restrict weight,
+                      const float *restrict scores, int64_t n_scores,
+                      const float *restrict sketch, float *restrict gradient,
+                      float *restrict curvature, float *restrict slopes)
+{
+    if (n_listed < 0 || n_scores < 1 || (n_scores > 1 && !sketch)) return JP_ERR_SIZE;
+    if (n_scores == 1) {
+        one_score(rows, n_listed, label, weight, scores, gradient, curvature, slopes);
+        return JP_OK;
+    }
+    for (int64_t i = 0; i < n_listed; i++) {
+        int64_t r = rows[i];
+        const float *s = scores + r * n_scores;
+        float *g = gradient + r * n_scores, *h = curvature + r * n_scores, *out = slopes + r * 8;
+        float most = s[0], total = 0, w = weight[r];
+        for (int64_t k = 1; k < n_scores; k++) most = s[k] > most ? s[k] : most;
+        for (int64_t k = 0; k < n_scores; k++) g[k] = expf(s[k] - most);
+        for (int64_t k = 0; k < n_scores; k++) total += g[k];
+        for (int64_t k = 0; k < n_scores; k++) {
+            float p = g[k] / total, hk = p * (1 - p);
+            h[k] = w * (hk > 1e-6f ? hk : 1e-6f);
+            g[k] = w * (p - (k == label[r]));
+        }
+        float slope[8] = {0};
+        for (int64_t k = 0; k < n_scores; k++)
+            for (int j = 0; j < 8; j++) slope[j] += g[k] * sketch[k * 8 + j];
+        slope[7] = w;
+        memcpy(out, slope, sizeof slope);
+    }
+    return JP_OK;
+}
+
+int jp_boost_leaf_values(const uint32_t *restrict rows, int64_t n_listed,
+                         const int32_t *restrict leaf_of, const float *restrict gradient,
+                         const float *restrict curvature, int64_t n_scores, int64_t n_leaves,
+                         double penalty, double rate, double most, double *restrict work,
+                         float *restrict values)
+{
+    if (n_scores < 1 || n_leaves < 1) return JP_ERR_SIZE;
+    double *slope = work, *curve = work + n_leaves * n_scores;
+    for (int64_t i = 0; i < 2 * n_leaves * n_scores; i++) work[i] = 0;
+    for (int64_t i = 0; i < n_listed; i++) {
+        int64_t r = rows[i], at = (int64_t)leaf_of[r] * n_scores;
+        for (int64_t k = 0; k < n_scores; k++) {
+            slope[at + k] += gradient[r * n_scores + k];
+            curve[at + k] += curvature[r * n_scores + k];
+        }
+    }
+    for (int64_t i = 0; i < n_leaves * n_scores; i++) {
+        double step = -slope[i] / (curve[i] + penalty);
+        values[i] = (float)(rate * (step > most ? most : step < -most ? -most : step));
+    }
+    return JP_OK;
+}

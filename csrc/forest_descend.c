@@ -1,0 +1,205 @@
+/* Rows going down trees, and the leaf values they gather. */
+#include "forest_node.h"
+
+enum { STEPS = 4, MOST_OPEN = 4096 };
+
+typedef struct {
+    const jp_node *node;
+    const uint32_t *sets;
+} tree_view;
+
+static tree_view view_tree(const jp_forest *f, int64_t tree)
+{
+    return (tree_view){f->node + f->node_at[tree], f->sets};
+}
+
+int jp_forest_thresholds(uint32_t *restrict sets)
+{
+    for (int set = 0; set < JP_THRESHOLD_SETS; set++) {
+        uint32_t *right = sets + set * JP_SET_WORDS;
+        int missing_left = set >= 256;
+        memset(right, 0, JP_SET_WORDS * sizeof *right);
+        for (int bin = set % 256 + 1; bin < JP_MISSING_BIN; bin++) jp_add_level(right, bin);
+        if (!missing_left) jp_add_level(right, JP_MISSING_BIN);
+    }
+    return JP_OK;
+}
+
+/* One level down. Where no tree divides levels, a comparison is quicker than a look-up; where
+   some do, looking up thresholds as well saves a branch that would be badly guessed. */
+JP_INLINE int32_t step(const tree_view *t, int has_sets, const uint8_t *restrict bins, int32_t at)
+{
+    const jp_node *node = t->node + at;
+    uint32_t bin = bins[node->test >> 16];
+    if (has_sets) return node->child + (int32_t)jp_goes_right(node, t->sets, bin);
+    uint32_t shifted = (bin + (node->test >> 1 & 1)) & 255;
+    return node->child + (int32_t)(shifted > (node->test >> 8 & 255));
+}
+
+/* Leaves of n rows. Rows that are not there yet stay on a list; each of its passes takes every row
+   on it some levels down. No step depends on another row's, nor on a branch, so the CPU works on
+   many rows at once. */
+JP_INLINE void descend(const tree_view *t, int has_sets, const uint8_t *restrict bins,
+                       int64_t n_columns, int64_t n, int32_t *restrict leaf)
+{
+    int32_t row[JP_DESCENT_ROWS], at[JP_DESCENT_ROWS];
+    const jp_node *nodes = t->node;
+    for (int64_t i = 0; i < n; i++) {
+        row[i] = (int32_t)i;
+        at[i] = 0;
+    }
+    for (int64_t open = n; open;) {
+        int64_t still = 0;
+        for (int64_t i = 0; i < open; i++) {
+            int32_t r = row[i], a = at[i];
+            const uint8_t *own = bins + r * n_columns;
+            for (int k = 0; k < STEPS; k++) a = step(t, has_sets, own, a);
+            leaf[r] = nodes[a].u.leaf; /* of no meaning until the row has arrived */
+            row[still] = r;
+            at[still] = a;
+            still += nodes[a].child != a;
+        }
+        open = still;
+    }
+}
+
+static void reach(const tree_view *t, int64_t n_sets, const uint8_t *bins, int64_t n_columns,
+                  int64_t n, int32_t *leaf)
+{
+    if (n_sets) descend(t, 1, bins, n_columns, n, leaf);
+    else descend(t, 0, bins, n_columns, n, leaf);
+}
+
+static int checked(const jp_forest *f, int64_t n_columns, int64_t start, int64_t stop)
+{
+    return f->n_trees < 1 || n_columns < 1 || n_columns > 65535 || start < 0 || stop < start
+        ? JP_ERR_SIZE : JP_OK;
+}
+
+static int64_t shorter(int64_t left) { return left < JP_DESCENT_ROWS ? left : JP_DESCENT_ROWS; }
+
+int jp_forest_leaves(const jp_forest *forest, int64_t tree, const uint8_t *restrict by_row,
+                     int64_t n_columns, int64_t start, int64_t stop, int32_t *restrict leaves)
+{
+    if (checked(forest, n_columns, start, stop) || tree < 0 || tree >= forest->n_trees)
+        return JP_ERR_SIZE;
+    tree_view t = view_tree(forest, tree);
+    for (int64_t row = start; row < stop; row += JP_DESCENT_ROWS)
+        reach(&t, forest->n_sets, by_row + row * n_columns, n_columns, shorter(stop - row),
+              leaves + row - start);
+    return JP_OK;
+}
+
+/* Add a row's value from its leaf to its sums. */
+#define ADD_VALUES(N_OUTPUTS, SCALE)                                                              \
+    for (int64_t i = 0; i < n; i++)                                                               \
+        for (int64_t k = 0; k < (N_OUTPUTS); k++)                                                 \
+            sums[i * (N_OUTPUTS) + k] += table[(int64_t)leaf[i] * (N_OUTPUTS) + k] SCALE;
+
+JP_CLONES
+static void add_numbers(const float *restrict table, int64_t n_outputs,
+                        const int32_t *restrict leaf, int64_t n, float *restrict sums)
+{
+    if (n_outputs == 1) {
+        ADD_VALUES(1, )
+    } else {
+        ADD_VALUES(n_outputs, )
+    }
+}
+
+JP_CLONES
+static void add_units(const uint16_t *restrict table, int64_t n_outputs,
+                      const int32_t *restrict leaf, int64_t n, float *restrict sums)
+{
+    if (n_outputs == 1) {
+        ADD_VALUES(1, *(1.0f / 65535))
+    } else {
+        ADD_VALUES(n_outputs, *(1.0f / 65535))
+    }
+}
+
+/* Rows outside in blocks, trees inside: a block's rows and sums stay in cache. */
+#define ADD_TREES(ADD)                                                                            \
+    int32_t leaf[JP_DESCENT_ROWS];                                                                \
+    for (int64_t row = start; row < stop; row += JP_DESCENT_ROWS) {                               \
+        int64_t n = shorter(stop - row);                                                          \
+        for (int64_t tree = 0; tree < forest->n_trees; tree++) {                                  \
+            tree_view t = view_tree(forest, tree);                                                \
+            reach(&t, forest->n_sets, by_row + row * n_columns, n_columns, n, leaf);                              \
+            ADD(values + forest->leaf_at[tree] * n_outputs, n_outputs, leaf, n,                   \
+                out + (row - start) * n_outputs);                                                 \
+        }                                                                                         \
+    }
+
+int jp_forest_add(const jp_forest *forest, const float *restrict values, int64_t n_outputs,
+                  const uint8_t *restrict by_row, int64_t n_columns, int64_t start, int64_t stop,
+                  float *restrict out)
+{
+    if (checked(forest, n_columns, start, stop) || n_outputs < 1) return JP_ERR_SIZE;
+    ADD_TREES(add_numbers)
+    return JP_OK;
+}
+
+int jp_forest_add_shares(const jp_forest *forest, const uint16_t *restrict values,
+                         int64_t n_outputs, const uint8_t *restrict by_row, int64_t n_columns,
+                         int64_t start, int64_t stop, float *restrict out)
+{
+    if (checked(forest, n_columns, start, stop) || n_outputs < 1) return JP_ERR_SIZE;
+    ADD_TREES(add_units)
+    return JP_OK;
+}
+
+/* ---- both ways ---- */
+
+typedef struct {
+    int32_t node;
+    float weight;
+} open_node;
+
+JP_INLINE int forks(uint32_t test, uint32_t bin, int everywhere)
+{
+    return bin == JP_MISSING_BIN && (everywhere || (test & JP_TEST_MISSING_UNSEEN));
+}
+
+/* One row in one tree: the weighted values of every leaf that it may reach. */
+static void add_reachable(const tree_view *t, const uint8_t *bins, int everywhere,
+                          const float *values, const uint16_t *shares, int64_t first,
+                          int64_t n_outputs, float *sums)
+{
+    open_node open[MOST_OPEN];
+    int n_open = 1;
+    open[0] = (open_node){0, 1};
+    while (n_open) {
+        open_node o = open[--n_open];
+        const jp_node *node = t->node + o.node;
+        while (node->child != o.node) {
+            uint32_t bin = bins[node->test >> 16];
+            if (forks(node->test, bin, everywhere) && n_open < MOST_OPEN) {
+                open[n_open++] = (open_node){node->child + 1, o.weight * (1 - node->u.share)};
+                o = (open_node){node->child, o.weight * node->u.share};
+            } else {
+                o.node = node->child + (int32_t)jp_goes_right(node, t->sets, bin);
+            }
+            node = t->node + o.node;
+        }
+        int64_t at = (first + node->u.leaf) * n_outputs;
+        for (int64_t k = 0; k < n_outputs; k++)
+            sums[k] += o.weight * (values ? values[at + k] : shares[at + k] * (1.0f / 65535));
+    }
+}
+
+int jp_forest_add_both_ways(const jp_forest *forest, const float *restrict values,
+                            const uint16_t *restrict shares, int64_t n_outputs, int everywhere,
+                            const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
+                            int64_t stop, float *restrict out)
+{
+    if (checked(forest, n_columns, start, stop) || n_outputs < 1 || !values == !shares)
+        return JP_ERR_SIZE;
+    for (int64_t tree = 0; tree < forest->n_trees; tree++) {
+        tree_view t = view_tree(forest, tree);
+        for (int64_t row = start; row < stop; row++)
+            add_reachable(&t, by_row + row * n_columns, everywhere, values, shares,
+                          forest->leaf_at[tree], n_outputs, out + (row - start) * n_outputs);
+    }
+    return JP_OK;
+}

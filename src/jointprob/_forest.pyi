@@ -1,0 +1,126 @@
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Labels = NDArray[np.uint16]
+Rows = NDArray[np.uint32]
+
+MISSING_BIN: int
+SET_WORDS: int
+THRESHOLD_SETS: int
+SLOPES_ONE: int
+SLOPES_MANY: int
+
+class Bins:
+    def __init__(
+        self, by_column: Bytes, by_row: Bytes, categorical: Bytes, n_bins: Bytes
+    ) -> None: ...
+    def work_size(self, n_bagged: int, n_classes: int) -> int: ...
+    def boost_work_size(self, n_listed: int, width: int, most_leaves: int) -> int: ...
+
+class Grown:
+    def __init__(
+        self, node: NDArray[np.int32], sets: NDArray[np.uint32], value: Floats
+    ) -> None: ...
+    @property
+    def n_nodes(self) -> int: ...
+    @property
+    def n_sets(self) -> int: ...
+    @property
+    def n_leaves(self) -> int: ...
+    def grow_classes(
+        self,
+        bins: Bins,
+        rows: Rows,
+        label: Labels,
+        weight: Floats,
+        n_candidates: int,
+        least_rows: int,
+        most_depth: int,
+        random_splits: bool,
+        seed: int,
+        stream: int,
+        tree: int,
+        work: Bytes,
+    ) -> None: ...
+    def grow_means(
+        self,
+        bins: Bins,
+        rows: Rows,
+        target: Floats,
+        weight: Floats,
+        n_candidates: int,
+        least_rows: int,
+        most_depth: int,
+        random_splits: bool,
+        seed: int,
+        stream: int,
+        tree: int,
+        work: Bytes,
+    ) -> None: ...
+    def shrink(self, prior: Floats | None, strength: float, means: Floats) -> None: ...
+    def boost(
+        self,
+        bins: Bins,
+        rows: Rows,
+        slopes: Floats,
+        most_leaves: int,
+        most_depth: int,
+        least_rows: float,
+        penalty: float,
+        level_penalty: float,
+        level_rows: float,
+        least_gain: float,
+        leaf_of: NDArray[np.int32],
+        work: Bytes,
+    ) -> None: ...
+
+class Forest:
+    def __init__(
+        self,
+        node_at: NDArray[np.int64],
+        leaf_at: NDArray[np.int64],
+        node: NDArray[np.int32],
+        sets: NDArray[np.uint32],
+    ) -> None: ...
+    def leaves(
+        self, tree: int, by_row: Bytes, start: int, stop: int, leaves: NDArray[np.int32]
+    ) -> None: ...
+    def add(self, values: Floats, by_row: Bytes, start: int, stop: int, out: Floats) -> None: ...
+    def add_shares(
+        self, values: Labels, by_row: Bytes, start: int, stop: int, out: Floats
+    ) -> None: ...
+    def add_both_ways(
+        self,
+        values: Floats | Labels,
+        everywhere: bool,
+        by_row: Bytes,
+        start: int,
+        stop: int,
+        out: Floats,
+    ) -> None: ...
+
+def thresholds(sets: NDArray[np.uint32]) -> None: ...
+def bootstrap(seed: int, stream: int, tree: int, times: Bytes) -> None: ...
+def log_loss_slopes(
+    rows: Rows,
+    label: Labels,
+    weight: Floats,
+    scores: Floats,
+    sketch: Floats | None,
+    gradient: Floats,
+    curvature: Floats,
+    slopes: Floats,
+) -> None: ...
+def leaf_values(
+    rows: Rows,
+    leaf_of: NDArray[np.int32],
+    gradient: Floats,
+    curvature: Floats,
+    penalty: float,
+    rate: float,
+    most: float,
+    work: NDArray[np.float64],
+    values: Floats,
+) -> None: ...

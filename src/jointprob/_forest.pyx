@@ -1,0 +1,347 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: freethreading_compatible=True
+"""Glue between NumPy arrays and csrc/forest*.c: shapes are checked, errors become exceptions."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "forest.h" nogil:
+    int JP_MISSING_BIN
+    int JP_SET_WORDS
+    int JP_SLOPES_ONE
+    int JP_SLOPES_MANY
+
+    ctypedef struct jp_bins:
+        int64_t n_rows
+        int64_t n_columns
+        const uint8_t *by_column
+        const uint8_t *by_row
+        const uint8_t *categorical
+        const uint8_t *n_bins
+
+    ctypedef struct jp_node:
+        int32_t child
+
+    ctypedef struct jp_grown:
+        int64_t n_outputs
+        int64_t capacity
+        jp_node *node
+        uint32_t *sets
+        float *value
+        int64_t n_nodes
+        int64_t n_sets
+        int64_t n_leaves
+
+    ctypedef struct jp_growth:
+        int64_t n_candidates
+        int64_t least_rows
+        int64_t most_depth
+        int64_t random_splits
+
+    ctypedef struct jp_forest:
+        int64_t n_trees
+        const int64_t *node_at
+        const int64_t *leaf_at
+        const jp_node *node
+        const uint32_t *sets
+        int64_t n_sets
+
+    ctypedef struct jp_boosting:
+        int64_t most_leaves
+        int64_t most_depth
+        double least_rows
+        double penalty
+        double level_penalty
+        double level_rows
+        double least_gain
+
+    int JP_THRESHOLD_SETS
+    int jp_forest_thresholds(uint32_t *)
+    int jp_forest_bootstrap(const uint64_t *, int64_t, int64_t, uint8_t *)
+    int64_t jp_forest_work_size(const jp_bins *, int64_t, int64_t)
+    int jp_forest_grow_classes(const jp_bins *, const uint32_t *, int64_t, const uint16_t *,
+                               const float *, const jp_growth *, const uint64_t *, int64_t,
+                               jp_grown *, void *)
+    int jp_forest_grow_means(const jp_bins *, const uint32_t *, int64_t, const float *,
+                             const float *, const jp_growth *, const uint64_t *, int64_t,
+                             jp_grown *, void *)
+    int jp_forest_shrink(const jp_grown *, const float *, double, float *)
+    int jp_forest_leaves(const jp_forest *, int64_t, const uint8_t *, int64_t, int64_t, int64_t,
+                         int32_t *)
+    int jp_forest_add(const jp_forest *, const float *, int64_t, const uint8_t *, int64_t,
+                      int64_t, int64_t, float *)
+    int jp_forest_add_shares(const jp_forest *, const uint16_t *, int64_t, const uint8_t *,
+                             int64_t, int64_t, int64_t, float *)
+    int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
+                                const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int64_t jp_boost_work_size(const jp_bins *, int64_t, int64_t, int64_t)
+    int jp_boost_grow(const jp_bins *, const uint32_t *, int64_t, const float *, int64_t,
+                      const jp_boosting *, jp_grown *, int32_t *, void *)
+    int jp_boost_log_loss(const uint32_t *, int64_t, const uint16_t *, const float *,
+                          const float *, int64_t, const float *, float *, float *, float *)
+    int jp_boost_leaf_values(const uint32_t *, int64_t, const int32_t *, const float *,
+                             const float *, int64_t, int64_t, double, double, double, double *,
+                             float *)
+
+
+MISSING_BIN = JP_MISSING_BIN
+SET_WORDS = JP_SET_WORDS
+THRESHOLD_SETS = JP_THRESHOLD_SETS
+SLOPES_ONE = JP_SLOPES_ONE
+SLOPES_MANY = JP_SLOPES_MANY
+
+cdef enum:
+    NODE_WORDS = 4  # int32 words of a node
+
+
+cdef int check(int status) except -1:
+    if status != 0:
+        raise ValueError(f"forest kernel refused its arguments (error {status})")
+    return 0
+
+
+cdef int require(bint holds, str what) except -1:
+    if not holds:
+        raise ValueError(f"forest kernel: {what}")
+    return 0
+
+
+cdef class Bins:
+    """View of a binned table as the C struct; keeps its arrays alive."""
+
+    cdef jp_bins c
+    cdef object _keep
+
+    def __cinit__(self, const uint8_t[:, ::1] by_column, const uint8_t[:, ::1] by_row,
+                  const uint8_t[::1] categorical, const uint8_t[::1] n_bins):
+        cdef int64_t d = by_column.shape[0], n = by_column.shape[1]
+        require(by_row.shape[0] == n and by_row.shape[1] == d, "by_row is not by_column turned")
+        require(categorical.shape[0] == d and n_bins.shape[0] == d, "an entry for each column")
+        require(n > 0 and d > 0, "no rows or no columns")
+        self._keep = (by_column, by_row, categorical, n_bins)
+        self.c = jp_bins(n, d, &by_column[0, 0], &by_row[0, 0], &categorical[0], &n_bins[0])
+
+    def work_size(self, int64_t n_bagged, int64_t n_classes):
+        """Bytes of work space for growing."""
+        return jp_forest_work_size(&self.c, n_bagged, n_classes)
+
+    def boost_work_size(self, int64_t n_listed, int64_t width, int64_t most_leaves):
+        """Bytes of work space for boosting."""
+        return jp_boost_work_size(&self.c, n_listed, width, most_leaves)
+
+
+cdef class Grown:
+    """Tables of one tree while it grows; keeps its arrays alive."""
+
+    cdef jp_grown c
+    cdef object _keep
+
+    def __cinit__(self, int32_t[:, ::1] node, uint32_t[:, ::1] sets, float[:, ::1] value):
+        cdef int64_t n = node.shape[0]
+        require(n > 0 and node.shape[1] == NODE_WORDS and value.shape[0] == n, "room for nodes")
+        require(2 * sets.shape[0] >= n - 1 and sets.shape[0] > 0
+                and sets.shape[1] == JP_SET_WORDS, "room for a set at every inner node")
+        self._keep = (node, sets, value)
+        self.c = jp_grown(value.shape[1], n, <jp_node *>&node[0, 0], &sets[0, 0], &value[0, 0],
+                          0, 0, 0)
+
+    @property
+    def n_nodes(self):
+        """Nodes of the last tree grown."""
+        return self.c.n_nodes
+
+    @property
+    def n_sets(self):
+        """Sets of levels of the last tree grown."""
+        return self.c.n_sets
+
+    @property
+    def n_leaves(self):
+        """Leaves of the last tree grown."""
+        return self.c.n_leaves
+
+    def grow_classes(self, Bins bins, const uint32_t[::1] rows, const uint16_t[::1] label,
+                     const float[::1] weight, int64_t n_candidates, int64_t least_rows,
+                     int64_t most_depth, bint random_splits, uint64_t seed, uint64_t stream,
+                     int64_t tree, uint8_t[::1] work):
+        """Grow by the Gini index on the rows (label and weight stand beside them)."""
+        cdef int64_t n = rows.shape[0]
+        cdef jp_growth growth = jp_growth(n_candidates, least_rows, most_depth, random_splits)
+        cdef uint64_t *key = [seed, stream]
+        require(label.shape[0] == n and weight.shape[0] == n and n > 0, "one label, one weight a row")
+        require(work.shape[0] >= jp_forest_work_size(&bins.c, n, self.c.n_outputs), "work space")
+        cdef int status
+        with nogil:
+            status = jp_forest_grow_classes(&bins.c, &rows[0], n, &label[0], &weight[0], &growth,
+                                            key, tree, &self.c, &work[0])
+        check(status)
+
+    def grow_means(self, Bins bins, const uint32_t[::1] rows, const float[::1] target,
+                   const float[::1] weight, int64_t n_candidates, int64_t least_rows,
+                   int64_t most_depth, bint random_splits, uint64_t seed, uint64_t stream,
+                   int64_t tree, uint8_t[::1] work):
+        """Grow by variance on the rows (target and weight stand beside them)."""
+        cdef int64_t n = rows.shape[0]
+        cdef jp_growth growth = jp_growth(n_candidates, least_rows, most_depth, random_splits)
+        cdef uint64_t *key = [seed, stream]
+        require(target.shape[0] == n and weight.shape[0] == n and n > 0, "one target, one weight a row")
+        require(work.shape[0] >= jp_forest_work_size(&bins.c, n, 0), "work space")
+        cdef int status
+        with nogil:
+            status = jp_forest_grow_means(&bins.c, &rows[0], n, &target[0], &weight[0], &growth,
+                                          key, tree, &self.c, &work[0])
+        check(status)
+
+    def shrink(self, const float[::1] prior, double strength, float[:, ::1] means):
+        """Means of the nodes, each shrunk towards its ancestors (OUT)."""
+        require(means.shape[0] >= self.c.n_nodes, "a mean for every node")
+        require(means.shape[1] == (1 if prior is None else self.c.n_outputs), "means of another size")
+        require(prior is None or prior.shape[0] == self.c.n_outputs, "a prior for each class")
+        check(jp_forest_shrink(&self.c, NULL if prior is None else &prior[0], strength,
+                               &means[0, 0]))
+
+    def boost(self, Bins bins, const uint32_t[::1] rows, const float[:, ::1] slopes,
+              int64_t most_leaves, int64_t most_depth, double least_rows, double penalty,
+              double level_penalty, double level_rows, double least_gain, int32_t[::1] leaf_of,
+              uint8_t[::1] work):
+        """Grow on slopes of the rows, the best leaf first; leaf_of (OUT) of every row listed."""
+        cdef int64_t n = rows.shape[0], width = slopes.shape[1]
+        cdef jp_boosting how = jp_boosting(most_leaves, most_depth, least_rows, penalty,
+                                           level_penalty, level_rows, least_gain)
+        require(slopes.shape[0] == bins.c.n_rows and leaf_of.shape[0] == bins.c.n_rows and n > 0,
+                "slopes and a leaf for each row of the table")
+        require(work.shape[0] >= jp_boost_work_size(&bins.c, n, width, most_leaves), "work space")
+        cdef int status
+        with nogil:
+            status = jp_boost_grow(&bins.c, &rows[0], n, &slopes[0, 0], width, &how, &self.c,
+                                   &leaf_of[0], &work[0])
+        check(status)
+
+
+cdef class Forest:
+    """View of packed trees as the C struct; keeps their arrays alive."""
+
+    cdef jp_forest c
+    cdef object _keep
+    cdef int64_t n_leaves
+
+    def __cinit__(self, const int64_t[::1] node_at, const int64_t[::1] leaf_at,
+                  const int32_t[:, ::1] node, const uint32_t[:, ::1] sets):
+        cdef int64_t t = node_at.shape[0] - 1
+        require(t > 0 and leaf_at.shape[0] == t + 1 and node_at[t] == node.shape[0]
+                and node.shape[0] > 0 and node.shape[1] == NODE_WORDS
+                and sets.shape[0] >= JP_THRESHOLD_SETS and sets.shape[1] == JP_SET_WORDS,
+                "tables of different sizes")
+        self._keep = (node_at, leaf_at, node, sets)
+        self.n_leaves = leaf_at[t]
+        self.c = jp_forest(t, &node_at[0], &leaf_at[0], <const jp_node *>&node[0, 0], &sets[0, 0],
+                           sets.shape[0] - JP_THRESHOLD_SETS)
+
+    def leaves(self, int64_t tree, const uint8_t[:, ::1] by_row, int64_t start, int64_t stop,
+               int32_t[::1] leaves):
+        """Leaf of rows start .. stop - 1 in one tree (OUT)."""
+        require(0 <= start <= stop <= by_row.shape[0] and leaves.shape[0] >= stop - start, "rows")
+        if start == stop:
+            return
+        cdef int status
+        with nogil:
+            status = jp_forest_leaves(&self.c, tree, &by_row[0, 0], by_row.shape[1], start, stop,
+                                      &leaves[0])
+        check(status)
+
+    def add(self, const float[:, ::1] values, const uint8_t[:, ::1] by_row, int64_t start,
+            int64_t stop, float[:, ::1] out):
+        """Add the leaf values of rows start .. stop - 1 to these rows of out."""
+        require(values.shape[0] == self.n_leaves, "a value for each leaf")
+        require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
+        require(0 <= start <= stop <= by_row.shape[0], "rows")
+        if start == stop:
+            return
+        cdef int status
+        with nogil:
+            status = jp_forest_add(&self.c, &values[0, 0], values.shape[1], &by_row[0, 0],
+                                   by_row.shape[1], start, stop, &out[start, 0])
+        check(status)
+
+    def add_shares(self, const uint16_t[:, ::1] values, const uint8_t[:, ::1] by_row,
+                   int64_t start, int64_t stop, float[:, ::1] out):
+        """The same for values in units of 1 / 65535."""
+        require(values.shape[0] == self.n_leaves, "a value for each leaf")
+        require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
+        require(0 <= start <= stop <= by_row.shape[0], "rows")
+        if start == stop:
+            return
+        cdef int status
+        with nogil:
+            status = jp_forest_add_shares(&self.c, &values[0, 0], values.shape[1], &by_row[0, 0],
+                                          by_row.shape[1], start, stop, &out[start, 0])
+        check(status)
+
+    def add_both_ways(self, values, bint everywhere, const uint8_t[:, ::1] by_row, int64_t start,
+                      int64_t stop, float[:, ::1] out):
+        """The same for rows with missing cells, by the weight of either side."""
+        cdef const float[:, ::1] numbers = None
+        cdef const uint16_t[:, ::1] shares = None
+        if values.dtype == "uint16":
+            shares = values
+        else:
+            numbers = values
+        require(values.shape[0] == self.n_leaves, "a value for each leaf")
+        require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
+        require(0 <= start <= stop <= by_row.shape[0], "rows")
+        if start == stop:
+            return
+        cdef const float *f = NULL if numbers is None else &numbers[0, 0]
+        cdef const uint16_t *u = NULL if shares is None else &shares[0, 0]
+        cdef int status
+        cdef int64_t n_outputs = out.shape[1]
+        with nogil:
+            status = jp_forest_add_both_ways(&self.c, f, u, n_outputs, everywhere, &by_row[0, 0],
+                                             by_row.shape[1], start, stop, &out[start, 0])
+        check(status)
+
+
+def thresholds(uint32_t[:, ::1] sets):
+    """The bins that go right at every threshold (OUT)."""
+    require(sets.shape[0] >= JP_THRESHOLD_SETS and sets.shape[1] == JP_SET_WORDS, "sets")
+    check(jp_forest_thresholds(&sets[0, 0]))
+
+
+def bootstrap(uint64_t seed, uint64_t stream, int64_t tree, uint8_t[::1] times):
+    """How often the bootstrap of one tree takes each row (OUT)."""
+    cdef uint64_t *key = [seed, stream]
+    require(times.shape[0] > 0, "no rows")
+    check(jp_forest_bootstrap(key, tree, times.shape[0], &times[0]))
+
+
+def log_loss_slopes(const uint32_t[::1] rows, const uint16_t[::1] label, const float[::1] weight,
+                    const float[:, ::1] scores, const float[:, ::1] sketch,
+                    float[:, ::1] gradient, float[:, ::1] curvature, float[:, ::1] slopes):
+    """Gradients and curvatures of the log loss, and slopes to grow on (OUT)."""
+    cdef int64_t n = scores.shape[0], k = scores.shape[1]
+    require(label.shape[0] == n and weight.shape[0] == n and slopes.shape[0] == n
+            and gradient.shape[0] == n and curvature.shape[0] == n, "entries for each row")
+    require(gradient.shape[1] == k and curvature.shape[1] == k, "entries for each score")
+    require(slopes.shape[1] == (JP_SLOPES_ONE if k == 1 else JP_SLOPES_MANY), "slopes")
+    require(k == 1 or (sketch.shape[0] == k and sketch.shape[1] == JP_SLOPES_MANY), "sketch")
+    cdef const float *s = NULL if sketch is None else &sketch[0, 0]
+    cdef int status
+    with nogil:
+        status = jp_boost_log_loss(&rows[0], rows.shape[0], &label[0], &weight[0], &scores[0, 0],
+                                   k, s, &gradient[0, 0], &curvature[0, 0], &slopes[0, 0])
+    check(status)
+
+
+def leaf_values(const uint32_t[::1] rows, const int32_t[::1] leaf_of, const float[:, ::1] gradient,
+                const float[:, ::1] curvature, double penalty, double rate, double most,
+                double[::1] work, float[:, ::1] values):
+    """Newton steps of the leaves (OUT)."""
+    cdef int64_t k = gradient.shape[1]
+    require(curvature.shape[1] == k and values.shape[1] == k, "entries for each score")
+    require(work.shape[0] >= 2 * values.shape[0] * k, "work space")
+    cdef int status
+    with nogil:
+        status = jp_boost_leaf_values(&rows[0], rows.shape[0], &leaf_of[0], &gradient[0, 0],
+                                      &curvature[0, 0], k, values.shape[0], penalty, rate, most,
+                                      &work[0], &values[0, 0])
+    check(status)

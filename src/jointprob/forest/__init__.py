@@ -1,0 +1,1 @@
+"""Trees grown for a target: a partition made for prediction."""
