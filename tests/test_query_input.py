@@ -103,7 +103,7 @@ def test_a_column_that_fit_never_saw_is_carried_along():
         (lambda j: j.marginal(["a", "q"]), "no column 'q'"),
         (lambda j: j.sample(-1), "n=-1"),
         (lambda j: j.sample(1, random_state=-1), "random_state=-1"),
-        (lambda j: j.impute(mixed_table(5), method="median"), "method='median'; allowed are"),
+        (lambda j: j.impute(mixed_table(5), method="middle"), "method='middle'; allowed are"),
         (lambda j: j.condition({}).quantile("a", 1.0), "q=1.0; allowed are levels between"),
         (lambda j: j.condition({}).quantile("color", 0.5), "'color' is categorical"),
         (lambda j: j.condition({}).predict_proba("a"), "'a' is numeric"),

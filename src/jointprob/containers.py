@@ -92,13 +92,13 @@ def _read_values(values: Any, name: str | int) -> Cells:
     series = nw.from_native(values, series_only=True, pass_through=True)
     if isinstance(series, nw.Series):
         return read_series(series, name)
-    array = _as_array(values)
+    array = as_array(values)
     if array.ndim != 1:
         raise ValueError(f"column {name!r} must be 1-D, got shape {array.shape}")
     return read_array(array, name)
 
 
-def _as_array(X: Any) -> NDArray[Any]:
+def as_array(X: Any) -> NDArray[Any]:
     """Array in which the cells of lists keep their types, and masked cells are missing."""
     if isinstance(X, np.ma.MaskedArray):
         fill, dtype = (np.nan, float) if X.dtype.kind in "iuf" else (None, object)
@@ -113,7 +113,7 @@ def _as_array(X: Any) -> NDArray[Any]:
 
 def _from_array(X: Any, name: str, estimator_name: str | None) -> Found:
     if isinstance(X, list | tuple | np.ma.MaskedArray):
-        X = _as_array(X)
+        X = as_array(X)
     # scikit-learn's own checks of dimension, sparsity and complex numbers, in its own words.
     array = check_array(
         X, dtype=None, ensure_all_finite=False, estimator=estimator_name, input_name=name

@@ -52,7 +52,7 @@ def _pandas(columns: Sequence[NDArray[Any]], schema: Schema) -> Any:
 def _pandas_series(pd: Any, column: Column, cells: NDArray[Any]) -> Any:
     """pandas itself widens a dtype where cells are missing: reindex and where know its rules."""
     if not column.is_categorical:
-        values, missing = _numbers(column, cells)
+        values, missing = in_range(column, cells)
         return pd.Series(values).astype(column.dtype).where(~missing)
     if column.dtype == "category":
         index = pd.Index(column.levels, dtype=column.level_dtype)
@@ -118,7 +118,7 @@ def _numpy_array(column: Column, cells: NDArray[Any]) -> NDArray[Any]:
         levels = np.array([*column.levels, None], dtype=object)
         codes = np.maximum(cells, -1)
         return _widen(levels[codes], codes < 0, _numpy_dtype(column))
-    return _widen(*_numbers(column, cells), _numpy_dtype(column))
+    return _widen(*in_range(column, cells), _numpy_dtype(column))
 
 
 def _numpy_dtype(column: Column) -> np.dtype[Any]:
@@ -152,12 +152,12 @@ def _levels_or_numbers(
     column: Column, cells: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if not column.is_categorical:
-        return _numbers(column, cells)
+        return in_range(column, cells)
     missing = np.asarray(cells) < 0
     return np.where(missing, 0, cells).astype(np.int64), missing
 
 
-def _numbers(column: Column, cells: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def in_range(column: Column, cells: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Values in the range of the dtype, any number where missing, and which are missing."""
     missing = np.isnan(cells)
     values = np.where(missing, 0.0, cells)

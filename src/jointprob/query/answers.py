@@ -83,22 +83,30 @@ class Answers:
         within : int64 (n,)
             Positions among the rows.
         """
-        encoding = self.passes[0].view.encoding
-        place = encoding.companion_of[j]
+        place = self.passes[0].view.encoding.companion_of[j]
+        atoms, atom_weight = self.atoms(j, within)
         if place is None:
             normals = [
                 self._normals(i, j, self.rows[within], within, self.share[i, within])
                 for i in range(len(self.passes))
             ]
-            return Mixture(len(within), normals, np.empty(0), np.empty((len(within), 0)))
+            return Mixture(len(within), normals, atoms, atom_weight)
         parts = [self._weighted_levels(i, place, within) for i in range(len(self.passes))]
-        atom_weight = np.sum([part[:, 1:] for part in parts], axis=0)
         normals = [
             self._continuous(i, j, place, within, part[:, CONTINUOUS])
             for i, part in enumerate(parts)
             if (part[:, CONTINUOUS] > 0).any()
         ]
-        return Mixture(len(within), normals, encoding.atoms[j], atom_weight)
+        return Mixture(len(within), normals, atoms, atom_weight)
+
+    def atoms(self, j: int, within: Sizes) -> tuple[Floats, Floats]:
+        """Atoms of numeric column j, and P(atom | evidence), float64 (n, n_atoms)."""
+        encoding = self.passes[0].view.encoding
+        place = encoding.companion_of[j]
+        if place is None:
+            return np.empty(0), np.empty((len(within), 0))
+        parts = [self._weighted_levels(i, place, within)[:, 1:] for i in range(len(self.passes))]
+        return encoding.atoms[j], np.sum(parts, axis=0)
 
     def _continuous(self, i: int, j: int, place: int, within: Sizes, weight: Floats) -> Normals:
         """The continuous part of a column with atoms.

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jointprob.encode import Encoded, Encoding
 from jointprob.joint.nursery import Member
@@ -24,14 +25,15 @@ from jointprob.query.evidence import (
     read_where,
 )
 from jointprob.query.explain import explain_rows
-from jointprob.query.impute import fill
+from jointprob.query.impute import METHODS, fill
 from jointprob.query.marginal import select_encoding, select_member, select_schema
 from jointprob.query.merge import check_same_atoms, check_same_columns
 from jointprob.query.passes import Pass, log_sum_exp
 from jointprob.query.sampling import draw_rows, seed_of
 from jointprob.query.view import View
 from jointprob.restore import to_container
-from jointprob.schema import Schema
+from jointprob.schema import Schema, preview
+from jointprob.table import Table
 from jointprob.threads import run_blocks
 
 SAMPLE_ROWS = 4096  # drawn at once
@@ -280,7 +282,7 @@ class Joint:
     def impute(
         self,
         X: Any,
-        method: Literal["mean", "mode", "sample"] = "mean",
+        method: Literal["mean", "median", "mode", "sample"] = "mean",
         random_state: Any = None,
         *,
         n_jobs: int | None = None,
@@ -290,11 +292,12 @@ class Joint:
         Parameters
         ----------
         X : frame, array or dict
-        method : {"mean", "mode", "sample"}
-            Conditional mean of each number (categories get their mode), mode of every cell, or one
-            draw of all missing cells of a row together.
+        method : {"mean", "median", "mode", "sample"}
+            Conditional mean or median of each number (categories get their mode), mode of every
+            cell, or one draw of all missing cells of a row together.
         random_state : None, int, RandomState or Generator
-            For "sample": row i depends on the seed, i and its cells alone.
+            For "sample": a row depends on the seed, its cells, and how many equal rows stand
+            before it.
         n_jobs : int, optional
 
         Returns
@@ -303,13 +306,17 @@ class Joint:
             As fitted, with the same dtypes. Observed cells are kept, and so is the index of a
             pandas frame.
         """
-        if method not in ("mean", "mode", "sample"):
-            raise ValueError(f"method={method!r}; allowed are 'mean', 'mode', 'sample'")
-        table = read_rows(X, self.schema)
-        passes = self._passes(Given(table), n_jobs)
-        seed = seed_of(random_state) if method == "sample" else 0
-        columns = fill(passes, table, method, seed, n_jobs)
+        columns = self._impute(read_rows(X, self.schema), method, random_state, n_jobs)
         return to_container(blank_empty(columns, self.schema), self.schema, like=X)
+
+    def _impute(
+        self, table: Table, method: str, random_state: Any, n_jobs: int | None
+    ) -> list[NDArray[Any]]:
+        """Filled columns of a table in which columns that were all missing in fit are so too."""
+        if method not in METHODS:
+            raise ValueError(f"method={method!r}; allowed are {preview(METHODS)}")
+        seed = seed_of(random_state) if method == "sample" else 0
+        return fill(self._passes(Given(table), n_jobs), table, method, seed, n_jobs)
 
     def explain(self, X: Any, *, n_jobs: int | None = None) -> Any:
         """Surprise of every cell: -log p(cell | all other cells of its row), in nats.

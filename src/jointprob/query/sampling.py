@@ -11,9 +11,11 @@ from sklearn.utils import check_random_state
 
 from jointprob import _query
 from jointprob.encode import MISSING
+from jointprob.joint.rows import row_hash
 from jointprob.joint.tree import Codes, Floats, Sizes
 from jointprob.query.intervals import GOLDEN, Nodes, cut, shifted
 from jointprob.query.passes import Keys, Pass, pattern_keys
+from jointprob.table import Table
 
 N_PROPOSALS = 256  # for several intervals in one block of numeric columns
 PASS, PROPOSAL, CELLS = (
@@ -36,6 +38,21 @@ def seed_of(random_state: object) -> int:
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
     return int(check_random_state(random_state).randint(1 << 31))
+
+
+def row_keys(table: Table) -> Keys:
+    """A key for each row by its cells, uint64 (n_rows,), whatever order the rows stand in.
+
+    Equal rows are numbered: were their draws equal too, a table of few levels would lose the
+    spread of its missing cells.
+    """
+    hashed = row_hash(table)
+    order = np.argsort(hashed, kind="stable")
+    _, first, count = np.unique(hashed[order], return_index=True, return_counts=True)
+    number = np.arange(len(order)) - np.repeat(first, count)
+    key = np.empty_like(hashed)
+    key[order] = hashed[order] + number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return key
 
 
 def draw_rows(
