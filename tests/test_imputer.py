@@ -30,7 +30,7 @@ def small(**settings):
 
 
 @parametrize_with_checks(
-    [JEPAImputer(random_state=0), small(n_trees=1, strategy="mean"), small(sample_posterior=True)]
+    [JEPAImputer(n_trees=1, random_state=0), small(n_trees=1, sample_posterior=True)]
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
@@ -385,3 +385,15 @@ def test_pooled_intervals_cover_what_is_missing_at_random():
     ours, complete = np.array([covers(seed) for seed in range(16)]).mean(axis=0)
     assert (ours >= 0.8).all() and ours.mean() >= 0.9
     assert complete[0] < 0.6  # without imputation the mean is all but lost
+
+
+def test_draws_stay_within_reach_of_what_fit_saw():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)) * [1.0, 1.0, -1.0]
+    X[:, 2] = -np.exp(X[:, 2])
+    X[20:, 1:] = np.nan
+    for seed in range(4):
+        filled = small(sample_posterior=True, random_state=seed).fit_transform(X)
+        low, high = np.nanmin(X, axis=0), np.nanmax(X, axis=0)
+        assert (filled >= low - (high - low) / 2).all() and (filled[:, 2] <= 0).all()
+        assert (filled <= high + (high - low) / 2).all()

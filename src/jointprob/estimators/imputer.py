@@ -25,6 +25,7 @@ from jointprob.schema import preview
 from jointprob.table import Table, check_sample_weight, conform, read_table
 
 NAME = "JEPAImputer"
+BEYOND = 0.5  # of a column's range: so far may imputed numbers go beyond its ends
 
 
 class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -56,6 +57,8 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     joint_ : Joint
         Answers every other question about the table.
+    bounds_ : float64 (n_features_in_, 2)
+        Between which a column's imputed numbers stay; infinite for categories.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where all column names are strings.
@@ -64,6 +67,10 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     -----
     A column that was all missing in fit is kept and stays as it is: nothing is known of it. A level
     that fit did not see is legal evidence and stays too.
+
+    Imputed numbers go no further beyond the numbers that fit saw than half their range, and in a
+    column without negative (positive) numbers are none either: a few dozen cells can leave a
+    column with tails so heavy that one draw would outweigh all other cells.
 
     A draw depends on the seed, on the cells of its row, and on how many equal rows stand before it:
     not on the order of the rows.
@@ -131,6 +138,7 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._method()
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         weight = check_sample_weight(sample_weight, table.n_rows)
+        bounds = find_bounds(table.take(np.flatnonzero(weight)))
         random = check_random_state(self.random_state)
         if self.sample_posterior:
             weight = bootstrap_weight(table, weight, int(random.randint(2**31 - 1)))
@@ -143,6 +151,7 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             verbose=self.verbose,
         ).fit(X, sample_weight=weight)
         self.joint_, self.n_features_in_ = density.joint_, density.n_features_in_
+        self.bounds_ = bounds
         if hasattr(density, "feature_names_in_"):
             self.feature_names_in_ = density.feature_names_in_
         elif hasattr(self, "feature_names_in_"):
@@ -172,6 +181,8 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         table = conform(X, self.joint_.schema, estimator_name=NAME)
         known = replace(table, columns=blank_empty(table.columns, table.schema))
         filled = self.joint_._impute(known, self._method(), self.random_state, self.n_jobs)
+        for j in table.schema.numeric:
+            filled[j] = np.clip(filled[j], *self.bounds_[j])
         return _as_asked(refill(X, table, filled), _get_output_config("transform", self)["dense"])
 
     def _method(self) -> str:
@@ -187,6 +198,19 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.non_deterministic = False
         return tags
+
+
+def find_bounds(table: Table) -> Floats:
+    """Smallest and largest number to impute in each column, float64 (n_columns, 2)."""
+    bounds = np.full((len(table.schema), 2), (-np.inf, np.inf))
+    for j in table.schema.numeric:
+        if np.isnan(cells := table.columns[j]).all():
+            continue
+        low, high = float(np.nanmin(cells)), float(np.nanmax(cells))
+        room = BEYOND * high - BEYOND * low  # the range itself may overflow
+        lowest, highest = 0.0 if low >= 0 else -np.inf, 0.0 if high <= 0 else np.inf
+        bounds[j] = max(low - room, lowest), min(high + room, highest)
+    return bounds
 
 
 def bootstrap_weight(table: Table, weight: Floats, seed: int) -> Floats:
