@@ -283,7 +283,7 @@ def outliers(comparison: Comparison) -> str:
         + "\nFitted on the normal rows of train, tested on all of test; the other methods on "
         "standardised columns. Contaminated training: outliers of train, drawn by "
         "`default_rng(0)`, are 3 % of the rows, or fewer where train has no more (mammography "
-        "2.3 %). IsolationForest: 300 trees; LocalOutlierFactor: 20 neighbours; 5 neighbours: mean "
+        "2.1 %). IsolationForest: 300 trees; LocalOutlierFactor: 20 neighbours; 5 neighbours: mean "
         "distance to them; GaussianMixture: 16 Gaussians.\n"
     )
 
