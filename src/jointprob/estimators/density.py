@@ -11,7 +11,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import Encoding, fit_encodings
-from jointprob.joint import Member, Rows, View, fit_bag
+from jointprob.joint import Rows, View, fit_bag
 from jointprob.joint.rows import canonical_rows, hold_out
 from jointprob.joint.tree import Floats
 from jointprob.progress import reporting
@@ -121,29 +121,17 @@ class JEPADensity(DensityMixin, BaseEstimator):
         ValueError, TypeError
             Naming the column, the value and what is allowed; the estimator stays as it was.
         """
-        n_subsets = _checked_size(self.n_subsets, "n_subsets", 256)
-        n_trees = _checked_size(self.n_trees, "n_trees", 1000)
         table = read_table(X, self.categorical_features, estimator_name=NAME)
-        table, weight = _weighted(table, check_sample_weight(sample_weight, table.n_rows))
-        validation = None if X_val is None else conform(X_val, table.schema, False, "X_val", NAME)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        views = _views(table, weight, validation, seed, self.n_jobs)
-        with reporting(self.verbose) as progress:
-            members = fit_bag(views, n_subsets, n_trees, seed, self.n_jobs, progress)
-        self._keep(table.schema, members, float(weight.sum()))
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        self._keep(fit_joint(self, table, weight, check_random_state(self.random_state), X_val))
         return self
 
-    def _keep(self, schema: Schema, members: tuple[Member, ...], n_rows: float) -> None:
-        self.joint_ = Joint(schema, members, n_rows)
-        self.n_features_in_ = len(schema)
-        self.n_trees_ = len(members)
-        tree = members[0].tree
+    def _keep(self, joint: Joint) -> None:
+        self.joint_ = joint
+        self.n_trees_ = len(joint.members)
+        tree = joint.members[0].tree
         self.n_subsets_ = int(tree.n_states[0] // tree.n_cells[0])
-        names = schema.names
-        if schema.container != "numpy" and all(isinstance(name, str) for name in names):
-            self.feature_names_in_ = np.array(names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        keep_names(self, joint.schema)
 
     def score_samples(self, X: Any) -> Floats:
         """Log density of each row, float64 (n_rows,), nats."""
@@ -169,6 +157,50 @@ class JEPADensity(DensityMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.non_deterministic = False
         return tags
+
+
+def fit_joint(
+    settings: Any,
+    table: Table,
+    weight: Floats,
+    random: np.random.RandomState,
+    X_val: Any = None,
+    patient: bool = False,
+) -> Joint:
+    """The joint of a table.
+
+    Parameters
+    ----------
+    settings : estimator
+        With the n_subsets, n_trees, n_jobs and verbose of `JEPADensity`.
+    table : Table
+    weight : float64 (n_rows,)
+    random : RandomState
+        One seed is drawn.
+    X_val : frame, array or dict, optional
+    patient : bool
+        See `fit_bag`.
+    """
+    n_subsets = _checked_size(settings.n_subsets, "n_subsets", 256)
+    n_trees = _checked_size(settings.n_trees, "n_trees", 1000)
+    n_jobs = settings.n_jobs
+    table, weight = _weighted(table, weight)
+    validation = None if X_val is None else conform(X_val, table.schema, False, "X_val", NAME)
+    seed = int(random.randint(2**31 - 1))
+    views = _views(table, weight, validation, seed, n_jobs)
+    with reporting(settings.verbose) as progress:
+        members = fit_bag(views, n_subsets, n_trees, seed, n_jobs, progress, patient)
+    return Joint(table.schema, members, float(weight.sum()))
+
+
+def keep_names(estimator: Any, schema: Schema) -> None:
+    """scikit-learn's attributes of a fitted table: how many columns, and what they are called."""
+    estimator.n_features_in_ = len(schema)
+    names = schema.names
+    if schema.container != "numpy" and all(isinstance(name, str) for name in names):
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
 
 
 def _checked_size(given: Any, name: str, most: int) -> int | None:

@@ -15,7 +15,7 @@ from sklearn.utils._set_output import _get_output_config  # it has no public nam
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob import _query
-from jointprob.estimators.density import JEPADensity
+from jointprob.estimators.density import fit_joint, keep_names
 from jointprob.joint.rows import row_hash
 from jointprob.joint.tree import Floats
 from jointprob.query.evidence import blank_empty
@@ -42,7 +42,7 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Draw the model too, then the cells: one proper imputation (see Notes). `strategy` is then
         not looked at.
     n_subsets, n_trees : int or "auto"
-        As in `JEPADensity`.
+        As in `JEPADensity`, but "auto" takes as many trees as from a complete table.
     categorical_features : "from_dtype", None, mask, indices or names
         Which columns are categorical; "from_dtype" takes category, string, object and bool.
     random_state : int, RandomState or None
@@ -142,20 +142,9 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         if self.sample_posterior:
             weight = bootstrap_weight(table, weight, int(random.randint(2**31 - 1)))
-        density = JEPADensity(
-            n_subsets=self.n_subsets,
-            n_trees=self.n_trees,
-            categorical_features=self.categorical_features,
-            random_state=random,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        ).fit(X, sample_weight=weight)
-        self.joint_, self.n_features_in_ = density.joint_, density.n_features_in_
+        self.joint_ = fit_joint(self, table, weight, random, patient=True)
         self.bounds_ = bounds
-        if hasattr(density, "feature_names_in_"):
-            self.feature_names_in_ = density.feature_names_in_
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        keep_names(self, self.joint_.schema)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -32,6 +32,7 @@ def fit_bag(
     seed: int = 0,
     n_jobs: int | None = None,
     progress: Progress = silent,
+    patient: bool = False,
 ) -> tuple[Member, ...]:
     """Choose a plan on held-out rows and grow a bag of trees by it.
 
@@ -49,6 +50,9 @@ def fit_bag(
         Threads; the result does not depend on it.
     progress : callable, optional
         Told of each tree that is grown.
+    patient : bool
+        Take as many trees from a table with missing cells as from a complete one, though they cost
+        up to five times as much.
 
     Returns
     -------
@@ -57,9 +61,9 @@ def fit_bag(
     """
     sample = [_sampled(view, seed) for view in views]
     whole = sample[0] is views[0]
-    search = Nursery(sample, seed, n_jobs, progress)
+    search = Nursery(sample, seed, n_jobs, progress, patient)
     plan, view = choose_plan(search, n_subsets)
-    nursery = search if whole else Nursery(views, seed, n_jobs, progress)
+    nursery = search if whole else Nursery(views, seed, n_jobs, progress, patient)
     if n_trees is not None:
         nursery.grown = [nursery.best(view)] if whole else nursery.add([(plan, view)])
         _grow_exactly(nursery, plan, view, n_trees)

@@ -90,12 +90,20 @@ class Nursery:
     n_jobs : int, optional
     progress : callable
         Told of each tree that is grown.
+    patient : bool
+        Count the work of rows with missing cells as if they were complete.
     """
 
     def __init__(
-        self, views: Sequence[View], seed: int, n_jobs: int | None, progress: Progress = silent
+        self,
+        views: Sequence[View],
+        seed: int,
+        n_jobs: int | None,
+        progress: Progress = silent,
+        patient: bool = False,
     ) -> None:
         self.views, self.seed, self.n_jobs, self.progress = views, seed, n_jobs, progress
+        self.patient = patient
         self.grown: list[Grown] = []
         self.n_grown = 0
         self.work = 0.0
@@ -141,7 +149,8 @@ class Nursery:
         if states and rows.n_levels:
             edges += 6 * k * g
         visits = schedule_for(len(rows)).n_epochs * len(rows)
-        return float(visits * (gaussians * (1 + 4 * rows.missing_share) + edges))
+        missing_share = 0.0 if self.patient else rows.missing_share
+        return float(visits * (gaussians * (1 + 4 * missing_share) + edges))
 
     def best(self, view: int | None = None) -> Grown:
         """The tree with the best held-out score."""
