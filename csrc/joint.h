@@ -92,6 +92,18 @@ int jp_tree_maximise(jp_tree *tree, jp_counts *batch, jp_running *running, doubl
 /* transposed and message from transition and emission, for blocks first..last. */
 int jp_tree_derive(jp_tree *tree, int64_t first, int64_t last);
 
+/* From what jp_tree_expect added to expected counts of (z_parent, z_b) and of (level, z_b); the messages are used
+   up. */
+int jp_tree_finish_counts(const jp_tree *tree, jp_counts *counts);
+
+int64_t jp_tree_adapt_work_size(const jp_tree *tree);
+
+/* Tables of `to`, a copy of `prior`: prior's tables adapted to finished counts (in rows), which shrink to them by
+   marginal_rows (how common each state or level is) and state_rows (for each state of the parent) pseudo-rows.
+   work: jp_tree_adapt_work_size doubles. */
+int jp_tree_adapt(const jp_tree *prior, const jp_counts *counts, double marginal_rows, double state_rows,
+                  jp_tree *to, double *work);
+
 /* counts (n_from, n_to) += weight of rows start..stop by the pair of their labels; -1 is skipped. */
 int jp_count_pairs(const int32_t *from, const int32_t *to, const double *weight, int64_t n_from,
                    int64_t n_to, int64_t start, int64_t stop, double *counts);

@@ -236,6 +236,21 @@ int jp_tree_maximise(jp_tree *tree, jp_counts *batch, jp_running *running, doubl
     return JP_OK;
 }
 
+JP_CLONES
+int jp_tree_finish_counts(const jp_tree *tree, jp_counts *counts)
+{
+    for (int64_t b = 0; b < tree->n_blocks; b++) {
+        int64_t n = parent_states(tree, b) * tree->n_states[b];
+        float *restrict count = counts->transition + tree->transition_at[b];
+        const float *restrict table = tree->transition + tree->transition_at[b];
+        if (b == 0) continue; /* the root's counts are finished posteriors */
+        if (tree->message_at[b] >= 0) unfold_levels(tree, b, counts);
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) count[i] *= table[i];
+    }
+    return JP_OK;
+}
+
 int jp_count_pairs(const int32_t *from, const int32_t *to, const double *weight, int64_t n_from,
                    int64_t n_to, int64_t start, int64_t stop, double *counts)
 {

@@ -57,6 +57,9 @@ cdef extern from "joint.h" nogil:
     int jp_tree_maximise(jp_tree *, jp_counts *, jp_running *, double, double, int64_t, int64_t,
                          double *)
     int jp_tree_derive(jp_tree *, int64_t, int64_t)
+    int jp_tree_finish_counts(const jp_tree *, jp_counts *)
+    int64_t jp_tree_adapt_work_size(const jp_tree *)
+    int jp_tree_adapt(const jp_tree *, const jp_counts *, double, double, jp_tree *, double *)
     int jp_count_pairs(const int32_t *, const int32_t *, const double *, int64_t, int64_t,
                        int64_t, int64_t, double *)
 
@@ -201,6 +204,23 @@ cdef class Tree:
         with nogil:
             status = jp_tree_maximise(&self.c, &batch.c, &running, batch_rows, step, first, last,
                                       &work[0])
+        _check(status)
+
+    def finish_counts(self, Counts counts):
+        """Turns what `expect` added into expected counts, in rows."""
+        with nogil:
+            status = jp_tree_finish_counts(&self.c, &counts.c)
+        _check(status)
+
+    def adapt_work_size(self):
+        """Doubles of work space for `adapt`."""
+        return jp_tree_adapt_work_size(&self.c)
+
+    def adapt(self, Counts counts, double marginal_rows, double state_rows, Tree to,
+              double[::1] work):
+        """Writes this tree's tables, adapted to finished counts, to a copy of the tree."""
+        with nogil:
+            status = jp_tree_adapt(&self.c, &counts.c, marginal_rows, state_rows, &to.c, &work[0])
         _check(status)
 
 

@@ -171,3 +171,35 @@ def smoothed_emissions(counts, cell, share, pull):
     """P(level | state) within each cell, (n_levels, width); one level alone has all of it."""
     total = np.array([counts[cell == c].sum(axis=0) for c in cell]).reshape(counts.shape)
     return (counts + pull * share[:, None]) / (total + pull)
+
+
+# ---- adaptation ----
+
+
+def adapted(count, prior, above, marginal_rows, state_rows):
+    """P(j | i) leaning on a prior table (n_above, n): tilted, then row by row.
+
+    `above`: share of each row of the table in the prior's tree.
+    """
+    usual, led_to = marginal_rows * (above @ prior), count.sum(axis=1) @ prior
+    seen, expected = count.sum(axis=0) + usual, led_to + usual
+    tilt = np.divide(seen, expected, out=np.ones(len(seen)), where=expected > 1e-12)
+    tilted = prior * (tilt if marginal_rows else 1.0)
+    tilted /= tilted.sum(axis=1, keepdims=True)
+    return (count + state_rows * tilted) / (count.sum(axis=1, keepdims=True) + state_rows)
+
+
+def emission_tables(tree, b):
+    """States and levels of each cell of a block that has something to learn within its cells."""
+    if tree.n_levels[b] <= tree.n_cells[b]:
+        return []
+    width = tree.n_states[b] // tree.n_cells[b]
+    cell = tree.cell[tree.cell_at[b] : tree.cell_at[b] + tree.n_levels[b]]
+    return [(np.arange(c * width, (c + 1) * width), np.flatnonzero(cell == c)) for c in set(cell)]
+
+
+def emission_table(tree, flat, b, states, levels):
+    """P(level | state) of one cell, or counts in its layout: (n_states, n_levels)."""
+    width = len(states)
+    table = flat[tree.emission_at[b] :][: tree.n_levels[b] * width].reshape(-1, width)
+    return table[levels].T.astype(float)
