@@ -51,8 +51,8 @@ def fit_bag(
     progress : callable, optional
         Told of each tree that is grown.
     patient : bool
-        Take as many trees from a table with missing cells as from a complete one, though they cost
-        up to five times as much.
+        Once the plan is chosen, grow as many trees from a table with missing cells as from a
+        complete one, though they cost up to five times as much.
 
     Returns
     -------
@@ -61,9 +61,10 @@ def fit_bag(
     """
     sample = [_sampled(view, seed) for view in views]
     whole = sample[0] is views[0]
-    search = Nursery(sample, seed, n_jobs, progress, patient)
+    search = Nursery(sample, seed, n_jobs, progress)
     plan, view = choose_plan(search, n_subsets)
-    nursery = search if whole else Nursery(views, seed, n_jobs, progress, patient)
+    nursery = search if whole else Nursery(views, seed, n_jobs, progress)
+    nursery.patient = patient
     if n_trees is not None:
         nursery.grown = [nursery.best(view)] if whole else nursery.add([(plan, view)])
         _grow_exactly(nursery, plan, view, n_trees)

@@ -90,20 +90,13 @@ class Nursery:
     n_jobs : int, optional
     progress : callable
         Told of each tree that is grown.
-    patient : bool
-        Count the work of rows with missing cells as if they were complete.
     """
 
     def __init__(
-        self,
-        views: Sequence[View],
-        seed: int,
-        n_jobs: int | None,
-        progress: Progress = silent,
-        patient: bool = False,
+        self, views: Sequence[View], seed: int, n_jobs: int | None, progress: Progress = silent
     ) -> None:
         self.views, self.seed, self.n_jobs, self.progress = views, seed, n_jobs, progress
-        self.patient = patient
+        self.patient = False  # or rows with missing cells count as if they were complete
         self.grown: list[Grown] = []
         self.n_grown = 0
         self.work = 0.0
