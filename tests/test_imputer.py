@@ -106,7 +106,7 @@ def test_input_is_never_modified():
 
 
 def typed():
-    """Columns of many dtypes, each with its second cell missing."""
+    """Columns of many dtypes; those that can have a missing cell have one in the second row."""
     n = 40
     even = np.arange(n) % 2 == 0
     X = pd.DataFrame(
@@ -121,14 +121,13 @@ def typed():
         },
         index=pd.RangeIndex(100, 100 + n, name="row"),
     )
-    whole = X.assign(int64=np.arange(n))
     X.iloc[1] = None
-    return X.assign(int64=np.arange(n)), whole
+    return X.assign(int64=np.arange(n))
 
 
 @pytest.mark.parametrize("strategy", ["median", "mean", "sample"])
 def test_pandas_keeps_dtypes_index_and_bits(strategy):
-    X, _ = typed()
+    X = typed()
     filled = small(strategy=strategy).fit(X).transform(X)
     assert (filled.dtypes == X.dtypes).all()
     assert filled.index.equals(X.index) and filled.index.name == "row"
@@ -233,9 +232,8 @@ def test_pipelines_and_column_transformers():
     )
     columns = make_column_transformer((small(), ["length", "label"]), ("passthrough", ["other"]))
     filled = columns.set_output(transform="pandas").fit_transform(X)
-    assert list(filled) == ["jepaimputer__length", "jepaimputer__label", "passthrough__other"] or (
-        filled.shape == (len(X), 3)
-    )
+    assert list(filled) == ["jepaimputer__length", "jepaimputer__label", "passthrough__other"]
+    assert filled["jepaimputer__length"].dtype == np.float64
     assert filled.notna().all(axis=None)
 
 
@@ -382,7 +380,7 @@ def covers(seed, truth=(0.0, 1.0, 0.5), n=100):
 
 def test_pooled_intervals_cover_what_is_missing_at_random():
     """Cells missing at random: 95 % intervals by Rubin's rules hold the mean and the slopes."""
-    ours, complete = np.array([covers(seed) for seed in range(16)]).mean(axis=0)
+    ours, complete = np.array([covers(seed) for seed in range(12)]).mean(axis=0)
     assert (ours >= 0.8).all() and ours.mean() >= 0.9
     assert complete[0] < 0.6  # without imputation the mean is all but lost
 
