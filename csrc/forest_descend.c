@@ -1,7 +1,7 @@
 /* Rows going down trees, and the leaf values they gather. */
 #include "forest_node.h"
 
-enum { STEPS = 4, MOST_OPEN = 4096 };
+enum { STEPS = 3, MOST_OPEN = 4096 };
 
 typedef struct {
     const jp_node *node;
@@ -125,7 +125,7 @@ static void add_units(const uint16_t *restrict table, int64_t n_outputs,
         int64_t n = shorter(stop - row);                                                          \
         for (int64_t tree = 0; tree < forest->n_trees; tree++) {                                  \
             tree_view t = view_tree(forest, tree);                                                \
-            reach(&t, forest->n_sets, by_row + row * n_columns, n_columns, n, leaf);                              \
+            reach(&t, forest->n_sets, by_row + row * n_columns, n_columns, n, leaf);              \
             ADD(values + forest->leaf_at[tree] * n_outputs, n_outputs, leaf, n,                   \
                 out + (row - start) * n_outputs);                                                 \
         }                                                                                         \
