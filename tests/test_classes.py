@@ -15,7 +15,7 @@ from trees import observe, random_blocks
 from jointprob import _joint
 from jointprob.joint import Rows
 from jointprob.joint import classes as module
-from jointprob.joint.adapt import Strength, adapt, expect, lean, total
+from jointprob.joint.adaptation import Strength, adapt, expect, lean, total
 from jointprob.joint.classes import STRENGTHS, fit_class_joints
 from jointprob.query import Joint
 from jointprob.table import conform, read_table
@@ -260,7 +260,7 @@ def test_a_row_is_scored_by_classes_that_did_not_see_its_label(mixed, monkeypatc
 def out_of_fold(rows: Rows, labels, folds):
     task = module._Task(rows, labels, folds, 2, 1)
     families = module._grow_families(task, rows, module._plans(rows, 2, 1), seed=0)
-    return families[0].out_of_fold(STRENGTHS[0])
+    return families[0].out_of_fold(STRENGTHS[:2], np.arange(300))[1]
 
 
 def test_equal_rows_of_a_class_share_a_fold():

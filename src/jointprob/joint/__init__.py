@@ -1,6 +1,6 @@
 """Joint: subsets and their densities combined into latent trees, and trees into a bag."""
 
-from jointprob.joint.adapt import Strength, adapt
+from jointprob.joint.adaptation import Strength, adapt
 from jointprob.joint.bag import fit_bag
 from jointprob.joint.classes import ClassJoints, fit_class_joints
 from jointprob.joint.em import Refinement, Schedule, held_out_score, refine

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from jointprob.encode import Encoding, fit_encodings
-from jointprob.joint.adapt import Statistics, Strength, expect, lean, total
+from jointprob.joint.adaptation import Statistics, Strength, expect, lean, total
 from jointprob.joint.em import Schedule, refine
 from jointprob.joint.nursery import Member, mixture_weights
 from jointprob.joint.rows import Rows, canonical_rows, hold_out, row_hash
@@ -28,10 +28,11 @@ FOLD_STREAM, POOLED_STREAM = 21, 22  # second words of the key: no two uses of a
 POOLED_ROWS = 10_000  # the structure, and the prior of every class, show on so many rows
 POOLED_HELD_OUT = 2_000
 APART_ROWS = 1_500  # up to here every fold gets a pooled tree that did not see it
-VISITED_ROWS = 60_000  # rows times epochs of a pooled tree
-CHOICE_ROWS = 3_000  # strengths are chosen on at most so many rows
+VISITED_ROWS = 40_000  # rows times epochs of a pooled tree
+CHOICE_ROWS = 3_000  # strengths and weights of trees are chosen on at most so many rows
 MANY_CELLS = 8_000_000  # numbers in the transitions of all classes, at most
 STRENGTHS = (
+    Strength(0.5, 2.0, 2.0, 2.0),
     Strength(1.0, 5.0, 5.0, 5.0),
     Strength(2.0, 20.0, 20.0, 20.0),
     Strength(5.0, 80.0, 50.0, 50.0),
@@ -184,7 +185,7 @@ def fit_class_joints(
     Notes
     -----
     One expectation over the rows under the pooled tree, class by class and fold by fold, serves
-    all folds, strengths and classes: statistics of rows add up. See `jointprob.joint.adapt.adapt`
+    all folds, strengths and classes: statistics of rows add up. See `jointprob.joint.adapt`
     for how tables lean on the pooled ones.
     """
     labels = np.asarray(labels)
@@ -213,9 +214,11 @@ def _finish(
     order: Sizes,
 ) -> ClassJoints:
     """Adapt for good, score every row out of its fold, weigh the trees."""
-    scores = np.stack([family.out_of_fold(strength) for family in families])
-    own = scores[:, np.arange(len(task.labels)), task.labels].T
-    log_weights = np.log(mixture_weights(own, task.rows.weight)[0])
+    every = np.arange(len(task.labels))
+    scores = np.concatenate([family.out_of_fold([strength], every) for family in families])
+    some = every[:: -(-len(every) // CHOICE_ROWS)]
+    own = scores[:, some, task.labels[some]].T
+    log_weights = np.log(mixture_weights(own, task.rows.weight[some])[0])
     trees = tuple(
         ClassTrees(family.whole.pooled, family.whole.adapted(strength), strength)
         for family in families
@@ -356,19 +359,32 @@ class _Family:
             if statistics is not None:
                 self.known[c][fold] = statistics
 
-    def of_class(self, c: int, strength: Strength, without: int | None = None) -> LatentTree:
-        """The tree of a class, of all its folds or all but one."""
+    def statistics(self, c: int, without: int | None = None) -> Statistics | None:
+        """Of a class, in all its folds or all but one; None where it has no other rows."""
         folds = [s for fold, s in self.known[c].items() if fold != without]
-        return lean(self.pooled, total(folds), strength, self.floor) if folds else self.pooled
+        return total(folds) if folds else None
+
+    def lean(self, statistics: Statistics | None, strength: Strength) -> LatentTree:
+        """The tree of a class by its statistics."""
+        return lean(self.pooled, statistics, strength, self.floor) if statistics else self.pooled
 
     def adapted(self, strength: Strength) -> tuple[LatentTree, ...]:
-        tasks = [partial(self.of_class, c, strength) for c in range(self.task.n_classes)]
+        def of_class(c: int) -> LatentTree:
+            return self.lean(self.statistics(c), strength)
+
+        tasks = [partial(of_class, c) for c in range(self.task.n_classes)]
         return tuple(run_tasks(tasks, self.task.n_jobs))
 
-    def score(self, c: int, fold: int, strength: Strength, rows: Sizes) -> Floats:
-        """Log density (without Jacobian) of rows by a class that did not see their fold."""
-        tree = self.of_class(c, strength, without=fold)
-        return _log_prob(tree, self.task.rows.codes, self.parts, rows)
+    def score(self, c: int, fold: int, strengths: Sequence[Strength], rows: Sizes) -> Floats:
+        """Log density (without Jacobian) of rows by a class that did not see their fold.
+
+        Returns
+        -------
+        float64 (n_strengths, n_rows)
+        """
+        statistics, codes = self.statistics(c, without=fold), self.task.rows.codes
+        trees = (self.lean(statistics, strength) for strength in strengths)
+        return np.stack([_log_prob(tree, codes, self.parts, rows) for tree in trees])
 
 
 def _nothing() -> None:
@@ -388,16 +404,20 @@ class _Families:
         self.task, self.whole = task, _Family(task, whole, floor)
         self.apart = [_Family(task, tree, floor) for tree in apart] or [self.whole] * N_FOLDS
 
-    def out_of_fold(self, strength: Strength, chosen: Sizes | None = None) -> Floats:
-        """Log densities (without Jacobian) of rows by classes that did not see their fold."""
+    def out_of_fold(self, strengths: Sequence[Strength], chosen: Sizes) -> Floats:
+        """Log densities (without Jacobian) of rows by classes that did not see their fold.
+
+        Returns
+        -------
+        float64 (n_strengths, n_chosen, n_classes)
+        """
         task = self.task
-        chosen = np.arange(len(task.labels)) if chosen is None else chosen
-        out = np.empty((len(chosen), task.n_classes))
+        out = np.empty((len(strengths), len(chosen), task.n_classes))
 
         def score(c: int, fold: int) -> None:
             places = np.flatnonzero(task.folds[chosen] == fold)
             if len(places):
-                out[places, c] = self.apart[fold].score(c, fold, strength, chosen[places])
+                out[:, places, c] = self.apart[fold].score(c, fold, strengths, chosen[places])
 
         tasks = [partial(score, c, f) for c in range(task.n_classes) for f in range(N_FOLDS)]
         run_tasks(tasks, task.n_jobs)
@@ -434,10 +454,8 @@ def choose_strength(
         chosen = np.flatnonzero(task.folds == 0)
         chosen = chosen[:: -(-len(chosen) // CHOICE_ROWS)]
     labels, weight, prior = task.labels[chosen], task.rows.weight[chosen], task.prior()
-    losses = []
-    for strength in strengths:
-        scores = np.mean([family.out_of_fold(strength, chosen) for family in families], axis=0)
-        losses.append(best_loss(scores, labels, weight, prior))
+    scores = np.mean([family.out_of_fold(strengths, chosen) for family in families], axis=0)
+    losses = [best_loss(one, labels, weight, prior) for one in scores]
     return strengths[int(np.argmin(losses))]
 
 

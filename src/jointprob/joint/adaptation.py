@@ -55,29 +55,18 @@ class Statistics:
     sum: tuple[Floats, ...]
     square: tuple[Floats, ...]
 
-    def without(self, part: Statistics) -> Statistics:
-        """Statistics of the other rows: what is left when those of a part go."""
-        return Statistics(
-            np.maximum(self.transition - part.transition, 0),
-            np.maximum(self.emission - part.emission, 0),
-            *(
-                tuple(a - b for a, b in zip(mine, theirs, strict=True))
-                for mine, theirs in (
-                    (self.weight, part.weight),
-                    (self.sum, part.sum),
-                    (self.square, part.square),
-                )
-            ),
-        )
-
 
 def total(parts: Sequence[Statistics]) -> Statistics:
     """Statistics of all rows from those of their parts."""
     first = parts[0]
+    transition, emission = first.transition.copy(), first.emission.copy()
+    for part in parts[1:]:
+        transition += part.transition
+        emission += part.emission
     n_gaussians = range(len(first.weight))
     return Statistics(
-        np.add.reduce([p.transition for p in parts], dtype=np.float64).astype(np.float32),
-        np.add.reduce([p.emission for p in parts], dtype=np.float64).astype(np.float32),
+        transition,
+        emission,
         tuple(np.add.reduce([p.weight[g] for p in parts]) for g in n_gaussians),
         tuple(np.add.reduce([p.sum[g] for p in parts]) for g in n_gaussians),
         tuple(np.add.reduce([p.square[g] for p in parts]) for g in n_gaussians),
@@ -141,7 +130,8 @@ def lean(tree: LatentTree, statistics: Statistics, strength: Strength, floor: fl
     )  # fmt: skip
     sums = zip(statistics.weight, statistics.sum, statistics.square, strict=True)
     for prior, gaussians, moments in zip(tree.gaussians, adapted.gaussians, sums, strict=True):
-        _lean_gaussians(prior, gaussians, *moments, strength, floor)
+        if moments[0].any():
+            _lean_gaussians(prior, gaussians, *moments, strength, floor)
     return adapted
 
 
