@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy.special import expit
 from scipy.stats import kstest, linregress
@@ -144,6 +145,24 @@ def test_polars_and_pyarrow_keep_dtypes():
         table, source = pl.DataFrame(filled), pl.DataFrame(X)
         assert sum(table.null_count().row(0)) == 0
         assert table[2:].equals(source[2:])
+
+
+def test_arrow_types():
+    chunks = (["x", None] * 8, ["y", "z"] * 8)
+    X = pa.table(
+        {
+            "dictionary": pa.chunked_array([pa.array(part).dictionary_encode() for part in chunks]),
+            "view": pa.chunked_array(chunks, pa.string_view()),
+            "count": pa.chunked_array([[1, None] * 8, [3, 4] * 8], pa.int8()),
+        }
+    )
+    filled = small().fit_transform(X)
+    assert filled.schema == X.schema and not any(column.null_count for column in filled.columns)
+    assert filled.slice(16).to_pylist() == X.slice(16).to_pylist()
+    Y = X.drop(["view"]).to_pandas(types_mapper=pd.ArrowDtype)
+    filled = small().fit_transform(Y)
+    assert (filled.dtypes == Y.dtypes).all() and filled.notna().all(axis=None)
+    pd.testing.assert_frame_equal(filled[16:], Y[16:])
 
 
 def polars_table():

@@ -148,6 +148,7 @@ def test_threads_and_row_order_do_not_matter():
         lambda table, n_jobs: joint.explain(table, n_jobs=n_jobs)["b"],
         lambda table, n_jobs: joint.subsets(table, n_jobs=n_jobs),
         lambda table, n_jobs: joint.impute(table, n_jobs=n_jobs)["zero"],
+        lambda table, n_jobs: joint.impute(table, "median", n_jobs=n_jobs)["zero"],
         lambda table, n_jobs: joint.condition(
             {"a": table["a"], "flag": table["flag"]}, n_jobs=n_jobs
         ).quantile("b", 0.3),
@@ -159,6 +160,17 @@ def test_threads_and_row_order_do_not_matter():
         one = question(X, 1)
         np.testing.assert_array_equal(one, question(X, 2))
         np.testing.assert_array_equal(one[shuffled], question(Y, 1))
+
+
+def test_draws_do_not_depend_on_the_order_of_rows():
+    """Equal rows draw apart, so they may change places; all others draw as they did."""
+    joint, X = mixed_joint(), without(mixed_table(2500, seed=14), "b")
+    order = np.random.default_rng(0).permutation(2500)
+    one, two = (joint.impute(X, "sample", 7, n_jobs=n)["b"] for n in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    other = joint.impute(take(X, order), "sample", 7)["b"]
+    np.testing.assert_array_equal(np.sort(one), np.sort(other))
+    assert (one[order] == other).mean() > 0.9
 
 
 def test_row_order_does_not_matter_to_shared_normals():

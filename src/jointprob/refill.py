@@ -162,13 +162,15 @@ def _pyarrow_array(chunks: Any, new: News) -> Any:
     if pa.types.is_dictionary(array.type):
         return _pyarrow_dictionary(pa, array, new)
     values = pa.array(new.numbers_for(array.type).tolist())
-    if pa.types.is_null(array.type):
-        array = array.cast(values.type)
+    kind = values.type if pa.types.is_null(array.type) else array.type
+    if pa.types.is_string_view(kind) or pa.types.is_null(array.type):
+        array = array.cast(values.type)  # views cannot be taken from
     known = np.ones(len(array), np.bool_)
     known[new.rows] = False
     place = np.where(known, np.arange(len(array)), len(array))
     place[new.rows] += np.arange(len(new.rows))
-    return pa.concat_arrays([array, values.cast(array.type)]).take(pa.array(place))
+    both = pa.concat_arrays([array, values.cast(array.type)])
+    return both.take(pa.array(place)).cast(kind)
 
 
 def _pyarrow_dictionary(pa: Any, array: Any, new: News) -> Any:
