@@ -7,7 +7,7 @@
 
 #include "jp.h"
 
-enum { JP_MISSING_BIN = 255, JP_SET_WORDS = 8, JP_THRESHOLD_SETS = 512, JP_DESCENT_ROWS = 1024 };
+enum { JP_MISSING_BIN = 255, JP_SET_WORDS = 8, JP_THRESHOLD_SETS = 512, JP_DESCENT_ROWS = 4096 };
 
 /* Flags of a test. */
 enum {
@@ -81,7 +81,7 @@ int jp_forest_grow_classes(const jp_bins *bins, const uint32_t *restrict rows, i
                            jp_grown *out, void *work);
 
 /* Grow on the rows listed, by the variance of their targets. The value of a node is its weight
-   and the weighted sum of its targets; n_outputs is 2. label gets the leaf of each listed row. */
+   and the weighted sum of its targets; n_outputs is 2. */
 int jp_forest_grow_means(const jp_bins *bins, const uint32_t *restrict rows, int64_t n_bagged,
                          const float *restrict target, const float *restrict weight,
                          const jp_growth *growth, const uint64_t key[2], int64_t tree,
@@ -103,7 +103,7 @@ int jp_forest_leaves(const jp_forest *forest, int64_t tree, const uint8_t *restr
                      int64_t n_columns, int64_t start, int64_t stop, int32_t *restrict leaves);
 
 /* Add the leaf values of all trees to out (stop - start, n_outputs) for rows start .. stop - 1.
-   values (n_leaves of all trees, n_outputs). About a nanosecond a level. */
+   values (n_leaves of all trees, n_outputs). About two nanoseconds a level. */
 int jp_forest_add(const jp_forest *forest, const float *restrict values, int64_t n_outputs,
                   const uint8_t *restrict by_row, int64_t n_columns, int64_t start, int64_t stop,
                   float *restrict out);
@@ -120,6 +120,16 @@ int jp_forest_add_both_ways(const jp_forest *forest, const float *restrict value
                             const uint16_t *restrict shares, int64_t n_outputs, int everywhere,
                             const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                             int64_t stop, float *restrict out);
+
+/* ---- predictive distributions ---- */
+
+enum { JP_SPREAD_CELLS = 256 };
+
+/* Add to out (n_rows, JP_SPREAD_CELLS) the weights of the training rows that share the row's leaf,
+   each at its cell of the target: those of leaf l stand at first[l] .. first[l + 1] - 1. */
+int jp_forest_spread(const int32_t *restrict leaf, int64_t n_rows, const int64_t *restrict first,
+                     const uint8_t *restrict cell, const float *restrict weight,
+                     float *restrict out);
 
 /* ---- boosting ---- */
 
