@@ -16,7 +16,7 @@ from jointprob import _joint
 from jointprob.joint import Rows
 from jointprob.joint import classes as module
 from jointprob.joint.adaptation import Strength, adapt, expect, lean, total
-from jointprob.joint.classes import STRENGTHS, fit_class_joints
+from jointprob.joint.classes import fit_class_joints
 from jointprob.query import Joint
 from jointprob.table import conform, read_table
 
@@ -209,6 +209,8 @@ def test_labels_are_checked():
     table = read_table({"x": [1.0, 2.0]})
     with pytest.raises(ValueError, match=r"labels are 0 to 2; allowed are 0 to 1"):
         fit_class_joints(table, np.array([0, 2]), np.ones(2), 2)
+    with pytest.raises(ValueError, match=r"columns 'x' is missing"):
+        fit(read_table({"x": [np.nan, np.nan]}), np.array([0, 1]))
 
 
 # ---- the same for any order, threads, repeats ----
@@ -260,7 +262,7 @@ def test_a_row_is_scored_by_classes_that_did_not_see_its_label(mixed, monkeypatc
 def out_of_fold(rows: Rows, labels, folds):
     task = module._Task(rows, labels, folds, 2, 1)
     families = module._grow_families(task, rows, module._plans(rows, 2, 1), seed=0)
-    return families[0].out_of_fold(STRENGTHS[:2], np.arange(300))[1]
+    return families[0].out_of_fold([ALL, Strength()], np.arange(300))[1]
 
 
 def test_equal_rows_of_a_class_share_a_fold():
@@ -280,4 +282,4 @@ def test_the_strength_is_chosen_by_the_class():
     noise = fit(read_table(X), rng.integers(2, size=200), n_trees=1)
     X["y"] = X["y"] + 4 * (X["x"] > 0)
     signal = fit(read_table(X), (X["y"] > 2).astype(np.int64), n_trees=1)
-    assert noise.trees[0].strength.state > signal.trees[0].strength.state
+    assert noise.trees[0].strength.mean > signal.trees[0].strength.mean

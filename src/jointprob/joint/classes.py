@@ -20,6 +20,7 @@ from jointprob.joint.rows import Rows, canonical_rows, hold_out, row_hash
 from jointprob.joint.start import Plan, grow
 from jointprob.joint.tree import BLOCK_ROWS, Floats, LatentTree, Points, Sizes
 from jointprob.partition import numeric_blocks
+from jointprob.schema import preview
 from jointprob.table import Table
 from jointprob.threads import run_blocks, run_tasks
 
@@ -31,13 +32,8 @@ APART_ROWS = 1_500  # up to here every fold gets a pooled tree that did not see 
 VISITED_ROWS = 40_000  # rows times epochs of a pooled tree
 CHOICE_ROWS = 3_000  # strengths and weights of trees are chosen on at most so many rows
 MANY_CELLS = 8_000_000  # numbers in the transitions of all classes, at most
-STRENGTHS = (
-    Strength(0.5, 2.0, 2.0, 2.0),
-    Strength(1.0, 5.0, 5.0, 5.0),
-    Strength(2.0, 20.0, 20.0, 20.0),
-    Strength(5.0, 80.0, 50.0, 50.0),
-    Strength(25.0, 300.0, 100.0, 100.0),
-)
+TABLES = ((0.5, 2.0), (2.0, 20.0), (5.0, 100.0), (10.0, 1000.0))  # marginal, state
+GAUSSIANS = (2.0, 6.0, 20.0, 60.0)  # mean and covariance
 COLDEST, HOTTEST = 0.02, 3.0  # exponents of the density that Bayes' rule may need
 
 
@@ -180,7 +176,7 @@ def fit_class_joints(
     Raises
     ------
     ValueError
-        Labels outside 0 to n_classes - 1.
+        Labels outside 0 to n_classes - 1, no known cell.
 
     Notes
     -----
@@ -192,6 +188,11 @@ def fit_class_joints(
     if len(labels) and not (labels.min() >= 0 and labels.max() < n_classes):
         raise ValueError(
             f"labels are {labels.min()} to {labels.max()}; allowed are 0 to {n_classes - 1}"
+        )
+    if all(column.empty for column in table.schema):
+        raise ValueError(
+            f"the table holds no value: every cell of the columns {preview(table.schema.names)} "
+            "is missing; at least one must be known"
         )
     unlabelled, pooled_weight = canonical_rows(table, weight)
     encoding = fit_encodings(table.take(unlabelled), pooled_weight, n_jobs)[0]
@@ -441,10 +442,8 @@ def _grow_families(task: _Task, prior: Rows, plans: list[Plan], seed: int) -> li
     ]
 
 
-def choose_strength(
-    task: _Task, families: list[_Families], strengths: Sequence[Strength] = STRENGTHS
-) -> Strength:
-    """The strength with the least out-of-fold log loss of the class.
+def choose_strength(task: _Task, families: list[_Families]) -> Strength:
+    """The strength with the least out-of-fold log loss of the class: tables first, then Gaussians.
 
     Each strength is judged at its own best temperature: what is left of over-confidence is for
     the temperature to mend.
@@ -453,6 +452,19 @@ def choose_strength(
     if len(chosen) > CHOICE_ROWS:
         chosen = np.flatnonzero(task.folds == 0)
         chosen = chosen[:: -(-len(chosen) // CHOICE_ROWS)]
+    best = Strength(*TABLES[1], GAUSSIANS[1], GAUSSIANS[1])
+    if any(family.whole.pooled.n_blocks > 1 for family in families):
+        tries = [replace(best, marginal=marginal, state=state) for marginal, state in TABLES]
+        best = _best_strength(task, families, tries, chosen)
+    if task.rows.known_numeric:
+        tries = [replace(best, mean=rows, covariance=rows) for rows in GAUSSIANS]
+        best = _best_strength(task, families, tries, chosen)
+    return best
+
+
+def _best_strength(
+    task: _Task, families: list[_Families], strengths: list[Strength], chosen: Sizes
+) -> Strength:
     labels, weight, prior = task.labels[chosen], task.rows.weight[chosen], task.prior()
     scores = np.mean([family.out_of_fold(strengths, chosen) for family in families], axis=0)
     losses = [best_loss(one, labels, weight, prior) for one in scores]
