@@ -8,17 +8,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .estimators.classifier import JEPAClassifier
     from .estimators.density import JEPADensity
+    from .estimators.imputer import JEPAImputer
+    from .estimators.outliers import JEPAOutlierDetector
+    from .estimators.regressor import JEPARegressor
     from .query import Conditional, Joint
     from .versions import get_include, show_versions
 
 __version__ = "0.1.0"
-__all__ = ["Conditional", "JEPADensity", "Joint", "__version__", "get_include", "show_versions"]
+__all__ = [
+    "Conditional",
+    "JEPAClassifier",
+    "JEPADensity",
+    "JEPAImputer",
+    "JEPAOutlierDetector",
+    "JEPARegressor",
+    "Joint",
+    "__version__",
+    "get_include",
+    "show_versions",
+]
 
 # Names are imported on first use: `import jointprob` alone loads neither NumPy nor scikit-learn.
 _HOME = {
     "Conditional": ".query",
+    "JEPAClassifier": ".estimators.classifier",
     "JEPADensity": ".estimators.density",
+    "JEPAImputer": ".estimators.imputer",
+    "JEPAOutlierDetector": ".estimators.outliers",
+    "JEPARegressor": ".estimators.regressor",
     "Joint": ".query",
     "get_include": ".versions",
     "show_versions": ".versions",

@@ -74,6 +74,9 @@ cdef extern from "forest.h" nogil:
                              int64_t, int64_t, int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int JP_SPREAD_CELLS
+    int jp_forest_spread(const int32_t *, int64_t, const int64_t *, const uint8_t *,
+                         const float *, float *)
     int64_t jp_boost_work_size(const jp_bins *, int64_t, int64_t, int64_t)
     int jp_boost_grow(const jp_bins *, const uint32_t *, int64_t, const float *, int64_t,
                       const jp_boosting *, jp_grown *, int32_t *, void *)
@@ -87,6 +90,7 @@ cdef extern from "forest.h" nogil:
 MISSING_BIN = JP_MISSING_BIN
 SET_WORDS = JP_SET_WORDS
 THRESHOLD_SETS = JP_THRESHOLD_SETS
+SPREAD_CELLS = JP_SPREAD_CELLS
 SLOPES_ONE = JP_SLOPES_ONE
 SLOPES_MANY = JP_SLOPES_MANY
 
@@ -344,4 +348,19 @@ def leaf_values(const uint32_t[::1] rows, const int32_t[::1] leaf_of, const floa
         status = jp_boost_leaf_values(&rows[0], rows.shape[0], &leaf_of[0], &gradient[0, 0],
                                       &curvature[0, 0], k, values.shape[0], penalty, rate, most,
                                       &work[0], &values[0, 0])
+    check(status)
+
+
+def spread(const int32_t[::1] leaf, const int64_t[::1] first, const uint8_t[::1] cell,
+           const float[::1] weight, float[:, ::1] out):
+    """Add the weights of the training rows in each row's leaf at their cells (to out)."""
+    require(out.shape[0] == leaf.shape[0] and out.shape[1] == JP_SPREAD_CELLS, "out")
+    require(cell.shape[0] == weight.shape[0] and first.shape[0] > 1
+            and first[first.shape[0] - 1] == cell.shape[0], "a cell and a weight for each row")
+    if leaf.shape[0] == 0 or cell.shape[0] == 0:
+        return
+    cdef int status
+    with nogil:
+        status = jp_forest_spread(&leaf[0], leaf.shape[0], &first[0], &cell[0], &weight[0],
+                                  &out[0, 0])
     check(status)

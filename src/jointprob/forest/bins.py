@@ -44,6 +44,10 @@ class Binned:
     def n_columns(self) -> int:
         return self.by_column.shape[0]
 
+    def take(self, rows: NDArray[np.integer[Any]]) -> Binned:
+        """The rows at these positions."""
+        return Binned(np.ascontiguousarray(self.by_column[:, rows]), self.categorical, self.n_bins)
+
     @cached_property
     def kernel(self) -> _forest.Bins:
         """What trees are grown on."""

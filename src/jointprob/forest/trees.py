@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from jointprob import _forest
 from jointprob.forest.bins import Bytes
+from jointprob.threads import run_blocks
 
 Values = NDArray[Any]  # float32, or uint16 in units of 1 / SHARE_UNITS
 SHARE_UNITS = 65535
+BLOCK_ROWS, BOTH_WAYS_ROWS = 4096, 64
 
 
 NODE_WORDS = 4  # int32 words of a node
@@ -82,6 +84,16 @@ class Nursery:
             self.node[: grown.n_nodes].copy(), self.sets[first : first + grown.n_sets].copy()
         )
 
+    def means(self, prior: NDArray[np.float32] | None, strength: float) -> NDArray[np.float32]:
+        """Means of the nodes, each shrunk towards its ancestors, (n_nodes, n_means).
+
+        Shares of the classes, or with no prior the mean of the target.
+        """
+        n_means = 1 if prior is None else len(prior)
+        means = np.empty((self.kernel.n_nodes, n_means), np.float32)
+        self.kernel.shrink(prior, strength, means)
+        return means
+
     def leaves(self, by_row: Bytes) -> NDArray[np.int32]:
         """Leaf that each row reaches in the tree that was grown last, (n_rows,)."""
         n = self.kernel.n_nodes
@@ -127,16 +139,42 @@ class Trees:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
 
+    def some(self, start: int, stop: int) -> Trees:
+        """Trees start .. stop - 1."""
+        nodes = slice(self.node_at[start], self.node_at[stop])
+        leaves = slice(self.leaf_at[start], self.leaf_at[stop])
+        return Trees(
+            self.node_at[start : stop + 1] - nodes.start,
+            self.leaf_at[start : stop + 1] - leaves.start,
+            self.node[nodes],
+            self.sets,
+            self.values[leaves],
+        )
+
     def leaves(self, tree: int, by_row: Bytes) -> NDArray[np.int32]:
         """Leaf that each row reaches in one tree, (n_rows,)."""
         leaves = np.empty(len(by_row), np.int32)
         self.kernel.leaves(tree, by_row, 0, len(by_row), leaves)
         return leaves
 
-    def add(self, by_row: Bytes, start: int, stop: int, out: NDArray[np.float32]) -> None:
-        """Add the leaf values of rows start .. stop - 1 to these rows of out."""
-        add = self.kernel.add_shares if self.values.dtype == np.uint16 else self.kernel.add
-        add(self.values, by_row, start, stop, out)
+    def add(
+        self, by_row: Bytes, out: NDArray[np.float32], n_jobs: int | None, both_ways: bool = False
+    ) -> None:
+        """Add the leaf values of all trees to out, (n_rows, n_outputs).
+
+        With `both_ways` a row descends both ways where it misses a cell, by the share of the
+        weight that went there.
+        """
+        kernel, values = self.kernel, self.values
+        one_way = kernel.add_shares if values.dtype == np.uint16 else kernel.add
+
+        def add(start: int, stop: int) -> None:
+            if both_ways:
+                kernel.add_both_ways(values, True, by_row, start, stop, out)
+            else:
+                one_way(values, by_row, start, stop, out)
+
+        run_blocks(add, len(by_row), BOTH_WAYS_ROWS if both_ways else BLOCK_ROWS, n_jobs)
 
 
 def pack(trees: Sequence[Tree], values: Sequence[Values]) -> Trees:

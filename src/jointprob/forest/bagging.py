@@ -1,0 +1,179 @@
+"""A bag of trees, each grown on a bootstrap of the rows; every row is judged out of bag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob import _forest
+from jointprob.forest.bins import Binned
+from jointprob.forest.targets import Growth, Means, Target
+from jointprob.forest.trees import SHARE_UNITS, Nursery, Tree, Trees, pack
+from jointprob.threads import run_tasks
+
+TREES_A_TASK = 8
+PILOT_TREES = 64  # grown first, to choose how much leaves shrink
+STRENGTHS = (0.0, 0.5, 2.0, 8.0, 40.0)
+BOOTSTRAP_STREAM = 12  # second word of the key: no two uses of a seed share a stream
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """Trees whose leaves hold class shares, or means.
+
+    Parameters
+    ----------
+    trees : Trees
+    """
+
+    trees: Trees
+
+    def means(
+        self, by_row: NDArray[np.uint8], n_jobs: int | None = None, both_ways: bool = False
+    ) -> Means:
+        """Mean over the trees of what the leaves hold, (n_rows, n_kept).
+
+        Parameters
+        ----------
+        by_row : uint8 (n_rows, n_columns)
+            Bins.
+        both_ways : bool
+            Rows descend both ways where they miss a cell.
+        """
+        out = np.zeros((len(by_row), self.trees.n_outputs), np.float32)
+        self.trees.add(by_row, out, n_jobs, both_ways)
+        out /= np.float32(len(self.trees))
+        return out
+
+
+    def out_of_bag(
+        self, by_row: NDArray[np.uint8], rows: NDArray[np.int64], n_rows: int, seed: int,
+        baseline: Means, n_jobs: int | None,
+    ) -> Means:  # fmt: skip
+        """The means of training rows, descending both ways, by the trees grown without each.
+
+        Parameters
+        ----------
+        by_row : uint8 (len(rows), n_columns)
+            Bins of these rows; cells may have been taken away since.
+        rows : int64
+            Positions among the rows of the fit.
+        n_rows : int
+            Rows of the fit.
+        seed : int
+            That of the fit.
+        baseline : float32 (n_kept,)
+            For rows that every tree saw.
+        """
+        def add(tree: int) -> tuple[NDArray[np.int64], Means]:
+            outside = np.flatnonzero(bootstrap(seed, tree, n_rows)[rows] == 0)
+            out = np.zeros((len(outside), self.trees.n_outputs), np.float32)
+            self.trees.some(tree, tree + 1).add(by_row[outside], out, 1, both_ways=True)
+            return outside, out
+
+        sums, times = np.zeros((len(rows), len(baseline))), np.zeros((len(rows), 1))
+        for outside, said in run_tasks([partial(add, t) for t in range(len(self.trees))], n_jobs):
+            sums[outside] += said
+            times[outside] += 1
+        return np.where(times > 0, sums / np.maximum(times, 1), baseline).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grown:
+    """A task's trees: for each strength the leaves' values, and out-of-bag sums."""
+
+    trees: list[Tree]
+    values: list[list[NDArray[Any]]]  # by strength, then tree
+    sums: list[Means]  # by strength: (n_rows, n_kept)
+    times: NDArray[np.int32]  # trees that were grown without the row
+
+
+def fit_bag(
+    binned: Binned, target: Target, growth: Growth, n_trees: int, seed: int, n_jobs: int | None
+) -> tuple[Bag, Means]:
+    """Grow a bag; the strength of shrinking is chosen out of bag.
+
+    Returns
+    -------
+    bag : Bag
+    means : float32 (n_rows, n_kept)
+        Mean over the trees grown without the row; the target's baseline where there is none.
+    """
+    binned.kernel, binned.by_row  # noqa: B018 (made once, before threads share them)
+    grow = partial(_grow, binned, target, growth, seed)
+    pilot = _run(grow, range(min(n_trees, PILOT_TREES)), STRENGTHS, n_jobs)
+    best = int(np.argmin([_loss(pilot, i, target) for i in range(len(STRENGTHS))]))
+    for task in pilot:
+        task.values[:], task.sums[:] = [task.values[best]], [task.sums[best]]
+    n_grown = sum(len(task.trees) for task in pilot)
+    tasks = pilot + _run(grow, range(n_grown, n_trees), STRENGTHS[best : best + 1], n_jobs)
+    packed = pack(
+        [tree for task in tasks for tree in task.trees],
+        [values for task in tasks for values in task.values[0]],
+    )
+    return Bag(packed), _mean(tasks, 0, target)
+
+
+def bootstrap(seed: int, tree: int, n_rows: int) -> NDArray[np.uint8]:
+    """How often a tree's bag holds each row, (n_rows,)."""
+    times = np.empty(n_rows, np.uint8)
+    _forest.bootstrap(seed, BOOTSTRAP_STREAM, tree, times)
+    return times
+
+
+def _run(
+    grow: partial[_Grown], trees: range, strengths: Sequence[float], n_jobs: int | None
+) -> list[_Grown]:
+    groups = [trees[i : i + TREES_A_TASK] for i in range(0, len(trees), TREES_A_TASK)]
+    return run_tasks([partial(grow, group, strengths) for group in groups], n_jobs)
+
+
+def _grow(
+    binned: Binned,
+    target: Target,
+    growth: Growth,
+    seed: int,
+    trees: range,
+    strengths: Sequence[float],
+) -> _Grown:
+    n, n_kept = binned.n_rows, len(target.baseline)
+    nursery = Nursery(n, target.n_outputs)
+    work = np.empty(binned.kernel.work_size(n, target.n_classes), np.uint8)
+    sums = [np.zeros((n, n_kept), np.float32) for _ in strengths]
+    out = _Grown([], [[] for _ in strengths], sums, np.zeros(n, np.int32))
+    for tree in trees:
+        times = bootstrap(seed, tree, n)
+        rows = np.flatnonzero(times).astype(np.uint32)
+        weight = target.weight[rows] * times[rows]
+        target.grow(nursery, binned, rows, weight, growth, seed, tree, work)
+        outside = np.flatnonzero(times == 0)
+        leaves = nursery.leaves(binned.by_row[outside])
+        grown = nursery.tree()
+        nodes = grown.leaves
+        out.trees.append(grown)
+        out.times[outside] += 1
+        for values, total, strength in zip(out.values, out.sums, strengths, strict=True):
+            value = target.leaf_values(nursery, strength, nodes)
+            values.append(value)
+            total[outside] += value[leaves] * unit(value)
+    return out
+
+
+def unit(values: NDArray[Any]) -> np.float32:
+    """What one step of the leaf values stands for."""
+    return np.float32(1 / SHARE_UNITS if values.dtype == np.uint16 else 1)
+
+
+def _mean(tasks: Sequence[_Grown], strength: int, target: Target) -> Means:
+    sums = np.sum([task.sums[strength] for task in tasks], axis=0)
+    times = np.sum([task.times for task in tasks], axis=0)[:, None]
+    return np.where(times > 0, sums / np.maximum(times, 1), target.baseline).astype(np.float32)
+
+
+def _loss(tasks: Sequence[_Grown], strength: int, target: Target) -> float:
+    return target.loss(_mean(tasks, strength, target))

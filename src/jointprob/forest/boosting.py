@@ -1,0 +1,253 @@
+"""Boosted trees, one run for each fold of the rows, stopped on the rows it does not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob import _forest
+from jointprob.forest.bins import Binned
+from jointprob.forest.trees import Nursery, Tree, Trees, pack
+from jointprob.threads import run_tasks
+
+Scores = NDArray[np.float32]
+
+MOST_STEP = 5.0  # of a leaf before the rate: separable leaves would run away
+SKETCH_STREAM = 13  # second word of the key: no two uses of a seed share a stream
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """How boosted trees grow.
+
+    Parameters
+    ----------
+    rate : float
+        Part of each Newton step that is taken.
+    most_leaves, most_trees, patience : int
+        Leaves of a tree, trees of a run, and trees without gain on the held-out rows after which
+        a run ends.
+    least_rows, penalty : float
+        Rows of a leaf; curvature added to every leaf.
+    level_penalty, level_rows : float
+        More curvature where levels are divided, and the rows that a level must have.
+    """
+
+    rate: float = 0.1
+    most_leaves: int = 31
+    most_trees: int = 400
+    patience: int = 25
+    least_rows: float = 20.0
+    penalty: float = 1.0
+    level_penalty: float = 10.0
+    level_rows: float = 10.0
+    most_depth: int = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """What is boosted: the log loss of labels, or the squared error of numbers.
+
+    Parameters
+    ----------
+    target : uint16 (n_rows,) or float32 (n_rows,)
+    weight : float32 (n_rows,)
+    start : float32 (n_scores,)
+        Scores before the first tree.
+    """
+
+    target: NDArray[np.uint16] | NDArray[np.float32]
+    weight: NDArray[np.float32]
+    start: NDArray[np.float32]
+
+    @property
+    def n_scores(self) -> int:
+        return len(self.start)
+
+    @property
+    def of_labels(self) -> bool:
+        return self.target.dtype == np.uint16
+
+    def value(self, scores: Scores, rows: NDArray[np.uint32]) -> float:
+        """Weighted mean loss of rows with these scores."""
+        target, weight = self.target[rows], self.weight[rows]
+        if not self.of_labels:
+            return float(np.average((scores[:, 0] - target) ** 2, weights=weight))
+        if self.n_scores == 1:
+            margin = np.where(target == 1, scores[:, 0], -scores[:, 0])
+            return float(np.average(np.logaddexp(0, -margin), weights=weight))
+        most = scores.max(axis=1)
+        total = np.log(np.exp(scores - most[:, None]).sum(axis=1)) + most
+        return float(np.average(total - scores[np.arange(len(rows)), target], weights=weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Boosted:
+    """Boosted runs; their scores are averaged.
+
+    Parameters
+    ----------
+    trees : Trees or None
+        Values already divided by the number of runs. None where no tree helped.
+    start : float32 (n_scores,)
+    run_at : int64 (n_runs + 1,)
+        First tree of each run.
+    """
+
+    trees: Trees | None
+    start: NDArray[np.float32]
+    run_at: NDArray[np.int64]
+
+    def scores(
+        self, by_row: NDArray[np.uint8], n_jobs: int | None = None, both_ways: bool = False
+    ) -> Scores:
+        """Scores, (n_rows, n_scores): the log odds of the second of two classes, or one a class.
+
+        Parameters
+        ----------
+        by_row : uint8 (n_rows, n_columns)
+            Bins.
+        both_ways : bool
+            Rows descend both ways where they miss a cell.
+        """
+        out = np.tile(self.start, (len(by_row), 1))
+        if self.trees is not None:
+            self.trees.add(by_row, out, n_jobs, both_ways)
+        return out
+
+
+    def out_of_fold(
+        self, by_row: NDArray[np.uint8], folds: NDArray[np.int64], n_jobs: int | None
+    ) -> Scores:
+        """Scores of training rows, descending both ways, by the run that did not see each.
+
+        Parameters
+        ----------
+        by_row : uint8 (n_rows, n_columns)
+            Bins; cells may have been taken away since the fit.
+        folds : int64 (n_rows,)
+        """
+        out = np.tile(self.start, (len(by_row), 1))
+        n_runs = len(self.run_at) - 1
+        for run in range(n_runs):
+            first, last = self.run_at[run : run + 2]
+            rows = np.flatnonzero(folds == run)
+            if self.trees is None or first == last or not len(rows):
+                continue
+            said = np.zeros((len(rows), len(self.start)), np.float32)
+            self.trees.some(first, last).add(by_row[rows], said, n_jobs, both_ways=True)
+            out[rows] += said * np.float32(n_runs)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    trees: list[Tree]
+    values: list[NDArray[np.float32]]
+    rows: NDArray[np.uint32]
+    scores: Scores  # of these rows, which the run did not see
+    loss: float
+
+
+def fit_boosted(
+    binned: Binned, loss: Loss, folds: NDArray[np.int64], how: Boosting, seed: int, n_jobs: int | None
+) -> tuple[Boosted, Scores]:
+    """Boost once for each fold, on the other folds.
+
+    Returns
+    -------
+    boosted : Boosted
+    scores : float32 (n_rows, n_scores)
+        Of each row by the run that did not see it.
+    """
+    n_folds = int(folds.max()) + 1
+    binned.kernel, binned.by_row  # noqa: B018 (made once, before threads share them)
+    tasks = [partial(_boost, binned, loss, folds, fold, how, seed) for fold in range(n_folds)]
+    runs = run_tasks(tasks, n_jobs)
+    scores = np.empty((binned.n_rows, loss.n_scores), np.float32)
+    for run in runs:
+        scores[run.rows] = run.scores
+    trees = [tree for run in runs for tree in run.trees]
+    values = [value / np.float32(n_folds) for run in runs for value in run.values]
+    run_at = np.cumsum([0, *(len(run.trees) for run in runs)])
+    return Boosted(pack(trees, values) if trees else None, loss.start, run_at), scores
+
+
+def _boost(
+    binned: Binned, loss: Loss, folds: NDArray[np.int64], fold: int, how: Boosting, seed: int
+) -> _Run:
+    n, k = binned.n_rows, loss.n_scores
+    rows = np.flatnonzero(folds != fold).astype(np.uint32)
+    held_out = np.flatnonzero(folds == fold).astype(np.uint32)
+    outside = binned.by_row[held_out]
+    width = _forest.SLOPES_ONE if k == 1 else _forest.SLOPES_MANY
+    nursery = Nursery(how.most_leaves, 2)
+    work = np.empty(binned.kernel.boost_work_size(len(rows), width, how.most_leaves), np.uint8)
+    sums = np.empty(2 * how.most_leaves * k)
+    gradient, curvature = np.empty((n, k), np.float32), np.empty((n, k), np.float32)
+    slopes, leaf_of = np.zeros((n, width), np.float32), np.zeros(n, np.int32)
+    scores = np.tile(loss.start, (n, 1))
+    random = np.random.Generator(np.random.Philox(key=[seed, SKETCH_STREAM]))
+    trees: list[Tree] = []
+    values: list[NDArray[np.float32]] = []
+    best, best_loss = 0, loss.value(scores[held_out], held_out)
+    best_scores = scores[held_out]
+    for _ in range(how.most_trees):
+        _slopes(loss, rows, scores, _sketch(k, random), gradient, curvature, slopes)
+        nursery.kernel.boost(
+            binned.kernel, rows, slopes, how.most_leaves, how.most_depth, how.least_rows,
+            how.penalty, how.level_penalty, how.level_rows, 1e-6, leaf_of, work,
+        )  # fmt: skip
+        n_leaves = nursery.kernel.n_leaves
+        if n_leaves == 1:
+            break
+        value = np.empty((n_leaves, k), np.float32)
+        most = MOST_STEP if loss.of_labels else np.inf
+        _forest.leaf_values(
+            rows, leaf_of, gradient, curvature, how.penalty, how.rate, most, sums, value
+        )
+        scores[rows] += value[leaf_of[rows]]
+        scores[held_out] += value[nursery.leaves(outside)]
+        trees.append(nursery.tree())
+        values.append(value)
+        now = loss.value(scores[held_out], held_out)
+        if now < best_loss:
+            best, best_loss, best_scores = len(trees), now, scores[held_out]
+        elif len(trees) - best >= how.patience:
+            break
+    return _Run(trees[:best], values[:best], held_out, best_scores, best_loss)
+
+
+def _sketch(n_scores: int, random: np.random.Generator) -> Scores | None:
+    """Directions in which a tree sees the gradients of many classes: seven at most."""
+    if n_scores == 1:
+        return None
+    sketch = np.zeros((n_scores, _forest.SLOPES_MANY), np.float32)
+    n = _forest.SLOPES_MANY - 1
+    if n_scores <= n:
+        sketch[:, :n_scores] = np.eye(n_scores)
+    else:
+        sketch[:, :n] = random.normal(size=(n_scores, n)) / np.sqrt(n)
+    return sketch
+
+
+def _slopes(
+    loss: Loss,
+    rows: NDArray[np.uint32],
+    scores: Scores,
+    sketch: Scores | None,
+    gradient: Scores,
+    curvature: Scores,
+    slopes: Scores,
+) -> None:
+    if loss.of_labels:
+        _forest.log_loss_slopes(
+            rows, loss.target, loss.weight, scores, sketch, gradient, curvature, slopes
+        )
+        return
+    gradient[:, 0] = loss.weight * (scores[:, 0] - loss.target)
+    curvature[:, 0] = loss.weight
+    slopes[:, 0], slopes[:, 1] = gradient[:, 0], curvature[:, 0]

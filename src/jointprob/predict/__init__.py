@@ -1,0 +1,1 @@
+"""One column predicted from all others: forests, boosted trees and joints, pooled."""
