@@ -13,7 +13,7 @@ from sklearn.datasets import load_wine
 from trees import observe, random_blocks
 
 from jointprob import _joint
-from jointprob.joint import Rows
+from jointprob.joint import Rows, families
 from jointprob.joint import classes as module
 from jointprob.joint.adaptation import Strength, adapt, expect, lean, total
 from jointprob.joint.classes import fit_class_joints
@@ -94,7 +94,7 @@ def pooled_and_rows(table, labels):
     encoding = fit(table, labels, n_trees=1).encoding
     rows = module._encoded(encoding, table, np.ones(table.n_rows), None)
     plan = replace(module._plans(rows, 2, 1)[0], n_subsets=2)
-    return module._pooled_tree(rows, plan, 0), rows, plan
+    return families.pooled_tree(rows, plan, 0), rows, plan
 
 
 def test_with_endless_strength_a_class_is_the_pooled_tree(mixed):
@@ -249,7 +249,7 @@ def test_weights_need_not_be_whole(mixed):
 def test_a_row_is_scored_by_classes_that_did_not_see_its_label(mixed, monkeypatch, apart):
     table, labels, joints = mixed
     if not apart:
-        monkeypatch.setattr(module, "APART_ROWS", 0)
+        monkeypatch.setattr(families, "APART_ROWS", 0)
     rows = module._encoded(joints.encoding, table, np.ones(300), None)
     folds, changed = np.arange(300) % 5, labels.copy()
     changed[10] = 1 - labels[10]
@@ -260,9 +260,9 @@ def test_a_row_is_scored_by_classes_that_did_not_see_its_label(mixed, monkeypatc
 
 
 def out_of_fold(rows: Rows, labels, folds):
-    task = module._Task(rows, labels, folds, 2, 1)
-    families = module._grow_families(task, rows, module._plans(rows, 2, 1), seed=0)
-    return families[0].out_of_fold([ALL, Strength()], np.arange(300))[1]
+    task = families.Task(rows, labels, folds, 2, 1)
+    grown = families.grow_families(task, rows, module._plans(rows, 2, 1), seed=0)
+    return grown[0].out_of_fold([ALL, Strength()], np.arange(300))[1]
 
 
 def test_equal_rows_of_a_class_share_a_fold():

@@ -95,19 +95,20 @@ def first_plan(rows: Rows, n_subsets: int | None = None) -> Plan:
     """Sizes that suit the number of rows and columns."""
     n, d = float(rows.weight.sum()), len(rows.known_numeric)
     return Plan(
-        n_subsets=n_subsets or _power_of_two(n / 600, 2, 32),
-        n_gaussians=n_subsets or _power_of_two(n / (8 * max(4, d)), 2, 256),
-        numeric_blocks=_blocks(rows, n_blocks=1),
+        n_subsets=n_subsets or power_of_two(n / 600, 2, 32),
+        n_gaussians=n_subsets or power_of_two(n / (8 * max(4, d)), 2, 256),
+        numeric_blocks=blocks_of(rows, n_blocks=1),
     )
 
 
 def _divided(plan: Plan, rows: Rows, threshold: float, n_gaussians: int) -> Plan:
     """The numeric columns in several blocks by correlation."""
-    blocks = _blocks(rows, threshold=threshold)
+    blocks = blocks_of(rows, threshold=threshold)
     return replace(plan, n_gaussians=n_gaussians, numeric_blocks=blocks)
 
 
-def _blocks(rows: Rows, **how: Any) -> tuple[tuple[int, ...], ...]:
+def blocks_of(rows: Rows, **how: Any) -> tuple[tuple[int, ...], ...]:
+    """The numeric columns in blocks, as `numeric_blocks` gathers them."""
     if not rows.known_numeric:
         return ()
     columns = np.array(rows.known_numeric)
@@ -115,5 +116,6 @@ def _blocks(rows: Rows, **how: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(columns[j]) for j in group) for group in groups)
 
 
-def _power_of_two(x: float, low: int, high: int) -> int:
+def power_of_two(x: float, low: int, high: int) -> int:
+    """The nearest power of two, within bounds."""
     return int(np.clip(2 ** round(math.log2(max(x, 1))), low, high))
