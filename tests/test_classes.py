@@ -162,6 +162,8 @@ def test_the_members_mix_to_the_density_of_the_row(mixed):
     joint = Joint(table.schema, joints.members(log_prior), 300.0)
     want = logsumexp(joints.log_prob(table) + log_prior, axis=1)
     close(joint.log_prob(mixed_table(300)), want)
+    filled = joint.impute(mixed_table(300))
+    assert not np.isnan(filled["a"]).any() and len(joint.sample(5)["a"]) == 5
     one_class = Joint(table.schema, joints.members(np.array([0.0, -np.inf])), 300.0)
     close(one_class.log_prob(mixed_table(300)), joints.log_prob(table)[:, 0])
 
