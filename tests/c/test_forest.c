@@ -1,0 +1,295 @@
+/* Growing, descending and boosting: leaves partition the rows, and every buffer is just as large
+   as it must be. */
+#include "forest.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "draw.h"
+
+enum { N_TREES = 3 };
+
+/* ---- tables ---- */
+
+typedef struct {
+    int64_t n, d, n_classes;
+    uint8_t *by_column, *by_row, *descend, *categorical, *n_bins; /* by_row to boost */
+    uint16_t *label;
+    uint32_t *rows;
+    float *target, *weight;
+    jp_bins bins;
+} table;
+
+static table draw_table(int64_t n, int64_t d, int64_t n_classes, int64_t most_bins, int misses) {
+    table t = {.n = n, .d = d, .n_classes = n_classes};
+    t.by_column = allocate((size_t)(n * d));
+    t.by_row = allocate((size_t)(n * d));
+    t.descend = allocate((size_t)(n * d));
+    t.categorical = allocate((size_t)d);
+    t.n_bins = allocate((size_t)d);
+    t.label = allocate(sizeof(uint16_t) * (size_t)n);
+    t.rows = allocate(sizeof(uint32_t) * (size_t)n);
+    t.target = allocate(sizeof(float) * (size_t)n);
+    t.weight = allocate(sizeof(float) * (size_t)n);
+    for (int64_t j = 0; j < d; j++) {
+        t.categorical[j] = j % 2 == 1;
+        t.n_bins[j] = (uint8_t)(j ? 1 + draw_below(most_bins) : most_bins);
+        for (int64_t i = 0; i < n; i++) {
+            const int missing = misses && draw_uniform() < 0.2;
+            const uint8_t bin = (uint8_t)draw_below(t.n_bins[j]);
+            t.by_column[j * n + i] = t.descend[i * d + j] = missing ? JP_MISSING_BIN : bin;
+            t.by_row[i * d + j] = missing ? t.n_bins[j] : bin;
+        }
+    }
+    for (int64_t i = 0; i < n; i++) {
+        t.rows[i] = (uint32_t)i;
+        t.label[i] = (uint16_t)draw_below(n_classes);
+        t.target[i] = (float)draw_between(-1, 1);
+        t.weight[i] = (float)(1 + draw_below(3));
+    }
+    t.bins = (jp_bins){n, d, t.by_column, t.by_row, t.categorical, t.n_bins};
+    return t;
+}
+
+static void free_table(table *t) {
+    free(t->by_column), free(t->by_row), free(t->descend), free(t->categorical), free(t->n_bins);
+    free(t->label), free(t->rows), free(t->target), free(t->weight);
+}
+
+/* ---- trees ---- */
+
+static jp_grown make_room(int64_t n_leaves, int64_t n_outputs) {
+    jp_grown g = {.n_outputs = n_outputs, .capacity = 2 * n_leaves - 1};
+    g.node = allocate(sizeof(jp_node) * (size_t)g.capacity);
+    g.sets = allocate(sizeof(uint32_t) * JP_SET_WORDS * (size_t)(n_leaves - 1));
+    g.value = allocate(sizeof(float) * (size_t)(g.capacity * n_outputs));
+    return g;
+}
+
+static void free_room(jp_grown *g) { free(g->node), free(g->sets), free(g->value); }
+
+static void grow(const table *t, jp_growth how, int64_t tree, int numbers, jp_grown *out) {
+    const uint64_t key[2] = {3, 9};
+    const int64_t size = jp_forest_work_size(&t->bins, t->n, numbers ? 0 : t->n_classes);
+    void *work = allocate((size_t)size);
+    if (numbers)
+        CHECK(jp_forest_grow_means(&t->bins, t->rows, t->n, t->target, t->weight, &how, key, tree,
+                                   out, work) == JP_OK);
+    else
+        CHECK(jp_forest_grow_classes(&t->bins, t->rows, t->n, t->label, t->weight, &how, key, tree,
+                                     out, work) == JP_OK);
+    free(work);
+}
+
+/* Leaf of a row, by the rules in words. */
+static int32_t walk(const jp_node *node, const uint32_t *sets, const uint8_t *bins) {
+    int32_t at = 0;
+    while (node[at].child != at) {
+        const uint32_t test = node[at].test;
+        const int bin = bins[test >> 16], missing_left = (test & JP_TEST_MISSING_LEFT) != 0;
+        int left = bin <= (int)(test >> 8 & 255) - missing_left;
+        if (test & JP_TEST_LEVELS) {
+            const uint32_t *right = sets + (node[at].set - JP_THRESHOLD_SETS) * JP_SET_WORDS;
+            left = !(right[bin / 32] >> (bin % 32) & 1);
+        }
+        if (bin == JP_MISSING_BIN) left = missing_left;
+        at = node[at].child + !left;
+    }
+    return node[at].u.leaf;
+}
+
+/* Rows in every leaf, and their weights and targets in its value. */
+static void check_grown(const table *t, const jp_grown *g, int64_t least_rows, int numbers) {
+    CHECK(g->n_nodes == 2 * g->n_leaves - 1 && g->n_nodes <= g->capacity);
+    const int64_t n_out = g->n_outputs;
+    double *sums = calloc((size_t)(g->n_leaves * n_out), sizeof(double));
+    int64_t *count = calloc((size_t)g->n_leaves, sizeof(int64_t));
+    CHECK(sums && count);
+    for (int64_t i = 0; i < t->n; i++) {
+        const int32_t leaf = walk(g->node, g->sets, t->descend + i * t->d);
+        CHECK(leaf >= 0 && leaf < g->n_leaves);
+        count[leaf]++;
+        if (numbers) {
+            sums[leaf * n_out] += t->weight[i];
+            sums[leaf * n_out + 1] += (double)t->weight[i] * t->target[i];
+        } else {
+            sums[leaf * n_out + t->label[i]] += t->weight[i];
+        }
+    }
+    for (int64_t k = 0; k < g->n_nodes; k++) {
+        if (g->node[k].child != k) continue;
+        const int32_t leaf = g->node[k].u.leaf;
+        CHECK(count[leaf] >= least_rows || g->n_leaves == 1);
+        for (int64_t o = 0; o < n_out; o++)
+            CHECK_CLOSE(g->value[k * n_out + o], sums[leaf * n_out + o], 1e-5);
+    }
+    free(sums), free(count);
+}
+
+static void check_growth(const table *t, int64_t least_rows, int random) {
+    for (int numbers = 0; numbers < 2; numbers++) {
+        const jp_growth how = {2, least_rows, 20, random};
+        jp_grown g = make_room(t->n, numbers ? 2 : t->n_classes);
+        grow(t, how, 0, numbers, &g);
+        check_grown(t, &g, least_rows, numbers);
+        free_room(&g);
+    }
+}
+
+/* ---- descent ---- */
+
+/* Trees packed by hand. */
+typedef struct {
+    jp_forest forest;
+    int64_t node_at[N_TREES + 1], leaf_at[N_TREES + 1];
+    jp_node *node;
+    uint32_t *sets;
+    float *values;
+} packed;
+
+static packed pack(const table *t) {
+    packed p = {.node_at = {0}};
+    jp_grown g[N_TREES];
+    int64_t set_at[N_TREES + 1] = {0};
+    for (int k = 0; k < N_TREES; k++) {
+        g[k] = make_room(t->n, t->n_classes);
+        grow(t, (jp_growth){1, 1, 20, k == 1}, k, 0, g + k);
+        p.node_at[k + 1] = p.node_at[k] + g[k].n_nodes;
+        p.leaf_at[k + 1] = p.leaf_at[k] + g[k].n_leaves;
+        set_at[k + 1] = set_at[k] + g[k].n_sets;
+    }
+    const size_t a_set = sizeof(uint32_t) * JP_SET_WORDS;
+    p.node = allocate(sizeof(jp_node) * (size_t)p.node_at[N_TREES]);
+    p.sets = allocate(a_set * (size_t)(JP_THRESHOLD_SETS + set_at[N_TREES]));
+    p.values = allocate(sizeof(float) * 2 * (size_t)p.leaf_at[N_TREES]);
+    CHECK(jp_forest_thresholds(p.sets) == JP_OK);
+    for (int k = 0; k < N_TREES; k++) {
+        jp_node *own = p.node + p.node_at[k];
+        memcpy(own, g[k].node, sizeof(jp_node) * (size_t)g[k].n_nodes);
+        for (int64_t i = 0; i < g[k].n_nodes; i++)
+            if (own[i].set >= JP_THRESHOLD_SETS) own[i].set += (int32_t)set_at[k];
+        memcpy(p.sets + (JP_THRESHOLD_SETS + set_at[k]) * JP_SET_WORDS, g[k].sets,
+               a_set * (size_t)g[k].n_sets);
+        free_room(g + k);
+    }
+    for (int64_t i = 0; i < 2 * p.leaf_at[N_TREES]; i++) p.values[i] = (float)draw_uniform();
+    p.forest = (jp_forest){N_TREES, 0, 0, p.node, p.sets, set_at[N_TREES]};
+    return p;
+}
+
+static void check_descent(const table *t, int64_t start, int64_t stop) {
+    packed p = pack(t);
+    p.forest.node_at = p.node_at, p.forest.leaf_at = p.leaf_at;
+    const size_t m = (size_t)(stop - start);
+    float *out = allocate(sizeof(float) * 2 * m), *both = allocate(sizeof(float) * 2 * m);
+    int32_t *leaves = allocate(sizeof(int32_t) * m);
+    const uint32_t *levels = p.sets + JP_THRESHOLD_SETS * JP_SET_WORDS;
+    for (size_t i = 0; i < 2 * m; i++) out[i] = both[i] = 0;
+    CHECK(jp_forest_add(&p.forest, p.values, 2, t->descend, t->d, start, stop, out) == JP_OK);
+    CHECK(jp_forest_add_both_ways(&p.forest, p.values, NULL, 2, 0, t->descend, t->d, start, stop,
+                                  both) == JP_OK);
+    for (int k = 0; k < N_TREES; k++) {
+        CHECK(jp_forest_leaves(&p.forest, k, t->descend, t->d, start, stop, leaves) == JP_OK);
+        for (int64_t i = start; i < stop; i++) {
+            const int32_t leaf = walk(p.node + p.node_at[k], levels, t->descend + i * t->d);
+            CHECK(leaves[i - start] == leaf);
+            for (int o = 0; o < 2; o++)
+                out[2 * (i - start) + o] -= p.values[2 * (p.leaf_at[k] + leaf) + o];
+        }
+    }
+    for (size_t i = 0; i < 2 * m; i++) CHECK_CLOSE(out[i], 0, 1e-5);
+    for (size_t i = 0; i < 2 * m; i++) CHECK(both[i] > 0 && both[i] < N_TREES);
+    free(out), free(both), free(leaves), free(p.node), free(p.sets), free(p.values);
+}
+
+/* ---- boosting ---- */
+
+static void check_boosting(const table *t, int64_t width, int64_t most_leaves) {
+    float *slopes = allocate(sizeof(float) * (size_t)(t->n * width));
+    int32_t *leaf_of = allocate(sizeof(int32_t) * (size_t)t->n);
+    for (int64_t i = 0; i < t->n * width; i++)
+        slopes[i] = (float)(i % width == width - 1 ? draw_uniform() : draw_between(-1, 1));
+    void *work = allocate((size_t)jp_boost_work_size(&t->bins, t->n, width, most_leaves));
+    jp_grown g = make_room(most_leaves, 2);
+    const jp_boosting how = {most_leaves, 20, 1, 1, 10, 2, 1e-6};
+    CHECK(jp_boost_grow(&t->bins, t->rows, t->n, slopes, width, &how, &g, leaf_of, work) == JP_OK);
+    CHECK(g.n_leaves <= most_leaves && g.n_nodes == 2 * g.n_leaves - 1);
+    for (int64_t i = 0; i < t->n; i++)
+        CHECK(leaf_of[i] == walk(g.node, g.sets, t->descend + i * t->d));
+    free(slopes), free(leaf_of), free(work);
+    free_room(&g);
+}
+
+static void check_slopes(const table *t) {
+    const int64_t k = t->n_classes > 2 ? t->n_classes : 1, width = k == 1 ? 2 : 8;
+    const size_t n = (size_t)t->n, size = sizeof(float) * n * (size_t)k;
+    float *scores = allocate(size), *gradient = allocate(size), *curvature = allocate(size);
+    float *sketch = allocate(sizeof(float) * 8 * (size_t)k);
+    float *slopes = allocate(sizeof(float) * n * (size_t)width);
+    for (int64_t i = 0; i < t->n * k; i++) scores[i] = (float)draw_between(-3, 3);
+    for (int64_t i = 0; i < 8 * k; i++) sketch[i] = (float)draw_between(-1, 1);
+    CHECK(jp_boost_log_loss(t->rows, t->n, t->label, t->weight, scores, k, sketch, gradient,
+                            curvature, slopes) == JP_OK);
+    for (int64_t i = 0; i < t->n; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < k; j++) {
+            sum += gradient[i * k + j];
+            CHECK(curvature[i * k + j] > 0 && curvature[i * k + j] <= 0.25001 * t->weight[i]);
+        }
+        if (k > 1) CHECK_CLOSE(sum, 0, 1e-5);
+        CHECK_CLOSE(slopes[i * width + width - 1], k == 1 ? curvature[i] : t->weight[i], 1e-6);
+    }
+    free(scores), free(gradient), free(curvature), free(sketch), free(slopes);
+}
+
+/* ---- arguments ---- */
+
+static void test_bad_arguments(void) {
+    table t = draw_table(4, 2, 3, 4, 0);
+    const uint64_t key[2] = {0, 0};
+    uint8_t times[1];
+    CHECK(jp_forest_bootstrap(key, 0, 0, times) == JP_ERR_SIZE);
+    jp_grown g = make_room(4, 3);
+    void *work = allocate((size_t)jp_forest_work_size(&t.bins, 4, 3));
+    jp_growth how = {0, 1, 20, 0};
+    CHECK(jp_forest_grow_classes(&t.bins, t.rows, 4, t.label, t.weight, &how, key, 0, &g, work)
+          == JP_ERR_SIZE);
+    how.n_candidates = 1;
+    CHECK(jp_forest_grow_means(&t.bins, t.rows, 4, t.target, t.weight, &how, key, 0, &g, work)
+          == JP_ERR_SIZE);
+    t.label[1] = 3;
+    CHECK(jp_forest_grow_classes(&t.bins, t.rows, 4, t.label, t.weight, &how, key, 0, &g, work)
+          == JP_ERR_VALUE);
+    free(work);
+    free_room(&g);
+    free_table(&t);
+}
+
+int main(void) {
+    static const int64_t n_rows[] = {1, 2, 3, 17, 300}, n_classes[] = {2, 3, 9};
+    static const int64_t n_bins[] = {1, 7, 254};
+    for (int r = 0; r < 5; r++)
+        for (int c = 0; c < 3; c++)
+            for (int b = 0; b < 3; b++)
+                for (int misses = 0; misses < 2; misses++) {
+                    table t = draw_table(n_rows[r], 1 + b * 2, n_classes[c], n_bins[b], misses);
+                    for (int random = 0; random < 2; random++) {
+                        check_growth(&t, 1, random);
+                        check_growth(&t, 4, random);
+                    }
+                    check_descent(&t, 0, t.n);
+                    check_descent(&t, t.n / 3, t.n - t.n / 4);
+                    for (int64_t leaves = 1; leaves < 9; leaves += 3) {
+                        check_boosting(&t, JP_SLOPES_ONE, leaves);
+                        check_boosting(&t, JP_SLOPES_MANY, leaves);
+                    }
+                    check_slopes(&t);
+                    free_table(&t);
+                }
+    table long_one = draw_table(JP_DESCENT_ROWS + 5, 3, 2, 9, 1);
+    check_descent(&long_one, 0, long_one.n);
+    free_table(&long_one);
+    test_bad_arguments();
+    puts("forest: passed");
+    return 0;
+}
