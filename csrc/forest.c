@@ -170,7 +170,8 @@ static void draw_sides(jp_split *split, jp_range range, int64_t n, uint8_t *rest
         return;
     }
     int spread = range.high - range.low;
-    uint8_t most = (uint8_t)(split->threshold = range.low + (spread ? (int)draw_below(s, spread) : 0));
+    split->threshold = range.low + (spread ? (int)draw_below(s, spread) : 0);
+    uint8_t most = (uint8_t)split->threshold;
     for (int64_t i = 0; i < n; i++) {
         uint8_t missing = side[i] == JP_MISSING_BIN ? JP_SIDE_MISSING : 0;
         side[i] = (uint8_t)(side[i] <= most) | missing;
@@ -315,8 +316,8 @@ static uint32_t draw_class(const grower *g, double weight, stream *s)
 }
 
 /* The division of a node, or column -1. */
-static division divide_node(const grower *g, open_node *open, int two_classes, const uint64_t key[2],
-                            int64_t tree, jp_grown *out)
+static division divide_node(const grower *g, open_node *open, int two_classes,
+                            const uint64_t key[2], int64_t tree, jp_grown *out)
 {
     const workspace *w = &g->w;
     jp_grown_node node = {

@@ -143,7 +143,7 @@ JP_INLINE int32_t jp_take_rows(jp_tally *t, int bin)
     return rows;
 }
 
-/* Tallies to the list of bins. Only where classes are divided by levels are sums of lists needed. */
+/* Tallies to the list of bins. Sums of lists are needed only where levels divide classes. */
 JP_INLINE void jp_list_tallies(jp_tally *t, const jp_grown_node *node, int by_lists,
                                int need_sums, int counted)
 {
