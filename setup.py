@@ -14,7 +14,9 @@ STAGES = {
     "_density": ["density"],
     "_joint": ["joint", "joint_em", "joint_adapt"],
     "_query": ["query"],
-    "_forest": ["forest", "forest_boost", "forest_descend", "forest_spread"],
+    "_forest": [
+        "forest", "forest_boost", "forest_descend", "forest_gains", "forest_spread",
+    ],
 }
 # Free-threaded Python has no stable ABI yet.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")

@@ -58,7 +58,7 @@ typedef struct {
     const int64_t *node_at;  /* (n_trees + 1): first node, for the tables below */
     const int64_t *leaf_at;  /* (n_trees + 1): first leaf, for the leaf values */
     const jp_node *node;
-    const uint32_t *sets;    /* (JP_THRESHOLD_SETS + n_sets, JP_SET_WORDS): see jp_forest_thresholds */
+    const uint32_t *sets;    /* (JP_THRESHOLD_SETS + n_sets, JP_SET_WORDS), thresholds' first */
     int64_t n_sets;          /* of levels */
 } jp_forest;
 
@@ -120,6 +120,18 @@ int jp_forest_add_both_ways(const jp_forest *forest, const float *restrict value
                             const uint16_t *restrict shares, int64_t n_outputs, int everywhere,
                             const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                             int64_t stop, float *restrict out);
+
+/* Add to gains (n_columns) what the splits on each column gain in log likelihood. log_share
+   (n_nodes, n_classes); sums (n_nodes, n_classes): weight of the rows that reach each leaf, by
+   class; those of inner nodes are written. */
+int jp_forest_class_gains(const jp_node *restrict node, int64_t n_nodes,
+                          const float *restrict log_share, int64_t n_classes,
+                          double *restrict sums, double *restrict gains);
+
+/* The same for numbers, in squared error. sums (n_nodes, 2): weight, and weighted sum of targets. */
+int jp_forest_mean_gains(const jp_node *restrict node, int64_t n_nodes,
+                         const float *restrict mean, double *restrict sums,
+                         double *restrict gains);
 
 /* ---- predictive distributions ---- */
 

@@ -74,6 +74,8 @@ cdef extern from "forest.h" nogil:
                              int64_t, int64_t, int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int jp_forest_class_gains(const jp_node *, int64_t, const float *, int64_t, double *, double *)
+    int jp_forest_mean_gains(const jp_node *, int64_t, const float *, double *, double *)
     int JP_SPREAD_CELLS
     int jp_forest_spread(const int32_t *, int64_t, const int64_t *, const uint8_t *,
                          const float *, float *)
@@ -172,7 +174,8 @@ cdef class Grown:
         cdef int64_t n = rows.shape[0]
         cdef jp_growth growth = jp_growth(n_candidates, least_rows, most_depth, random_splits)
         cdef uint64_t *key = [seed, stream]
-        require(label.shape[0] == n and weight.shape[0] == n and n > 0, "one label, one weight a row")
+        require(label.shape[0] == n and weight.shape[0] == n and n > 0,
+                "one label, one weight a row")
         require(work.shape[0] >= jp_forest_work_size(&bins.c, n, self.c.n_outputs), "work space")
         cdef int status
         with nogil:
@@ -188,7 +191,8 @@ cdef class Grown:
         cdef int64_t n = rows.shape[0]
         cdef jp_growth growth = jp_growth(n_candidates, least_rows, most_depth, random_splits)
         cdef uint64_t *key = [seed, stream]
-        require(target.shape[0] == n and weight.shape[0] == n and n > 0, "one target, one weight a row")
+        require(target.shape[0] == n and weight.shape[0] == n and n > 0,
+                "one target, one weight a row")
         require(work.shape[0] >= jp_forest_work_size(&bins.c, n, 0), "work space")
         cdef int status
         with nogil:
@@ -199,7 +203,8 @@ cdef class Grown:
     def shrink(self, const float[::1] prior, double strength, float[:, ::1] means):
         """Means of the nodes, each shrunk towards its ancestors (OUT)."""
         require(means.shape[0] >= self.c.n_nodes, "a mean for every node")
-        require(means.shape[1] == (1 if prior is None else self.c.n_outputs), "means of another size")
+        require(means.shape[1] == (1 if prior is None else self.c.n_outputs),
+                "means of another size")
         require(prior is None or prior.shape[0] == self.c.n_outputs, "a prior for each class")
         check(jp_forest_shrink(&self.c, NULL if prior is None else &prior[0], strength,
                                &means[0, 0]))
@@ -363,4 +368,24 @@ def spread(const int32_t[::1] leaf, const int64_t[::1] first, const uint8_t[::1]
     with nogil:
         status = jp_forest_spread(&leaf[0], leaf.shape[0], &first[0], &cell[0], &weight[0],
                                   &out[0, 0])
+    check(status)
+
+
+def gains(const int32_t[:, ::1] node, const float[:, ::1] said, double[:, ::1] sums,
+          double[::1] gains):
+    """Add what the splits on each column gain (to gains); sums of inner nodes are written.
+
+    With one column, said are means and sums (weight, sum of targets); else log shares, and
+    weights by class.
+    """
+    cdef int64_t n = node.shape[0], k = said.shape[1], status
+    require(n > 0 and node.shape[1] == NODE_WORDS and said.shape[0] == n and sums.shape[0] == n,
+            "entries for each node")
+    require(sums.shape[1] == (2 if k == 1 else k) and gains.shape[0] > 0, "sums")
+    cdef const jp_node *nodes = <const jp_node *>&node[0, 0]
+    with nogil:
+        if k == 1:
+            status = jp_forest_mean_gains(nodes, n, &said[0, 0], &sums[0, 0], &gains[0])
+        else:
+            status = jp_forest_class_gains(nodes, n, &said[0, 0], k, &sums[0, 0], &gains[0])
     check(status)

@@ -1,4 +1,4 @@
-"""JEPAClassifier: class probabilities from forests, boosted trees and joints."""
+"""JEPAClassifier: class probabilities from forests, boosted trees and joints of classes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,99 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
+from jointprob.estimators.density import keep_names
+from jointprob.estimators.target import check_labels, known_rows
 from jointprob.predict.folds import ordered_rows
 from jointprob.predict.labels import fit_labels
 from jointprob.progress import reporting
-from jointprob.table import check_sample_weight, conform, read_table
+from jointprob.query import Joint
+from jointprob.schema import preview
+from jointprob.table import Table, check_sample_weight, conform, read_table
 
 NAME = "JEPAClassifier"
+Floats = NDArray[np.float64]
 
 
 class JEPAClassifier(ClassifierMixin, BaseEstimator):
-    """draft"""
+    """Class probabilities for tables with numeric, categorical and missing cells.
 
-    def __init__(self, *, categorical_features: Any = "from_dtype", class_weight: Any = None,
-                 random_state: Any = None, n_jobs: int | None = None, verbose: int = 0) -> None:
+    Two bags of trees, boosted trees and a joint distribution for every class each say what they
+    make of a row. How far each is believed is learnt from rows that it has not seen, so that the
+    probabilities are calibrated.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype", None, mask, indices or names
+        Which columns are categorical; "from_dtype" takes category, string, object and bool.
+    class_weight : None, "balanced" or dict of class -> weight
+        Weights of the classes, as in scikit-learn: they multiply `sample_weight`.
+    random_state : int, RandomState or None
+    n_jobs : int or None
+        Threads, None for all cores. No result depends on it.
+    verbose : int
+        1 shows progress (extra ``cli``).
+
+    Attributes
+    ----------
+    classes_ : ndarray (n_classes,)
+    joint_ : Joint
+        Of the columns of X: the mixture over classes of their joints. Answers every other question.
+    feature_importances_ : float64 (n_features_in_,)
+        What the splits on each column gain out of bag in the bag of best splits: mean log loss of
+        a tree, nats. Columns that mislead are below 0.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where all column names are strings.
+
+    Notes
+    -----
+    - Bags: bootstraps of the rows, best or random splits (Breiman 2001,
+      doi:10.1023/A:1010933404324; Geurts et al. 2006, doi:10.1007/s10994-006-6226-1), levels
+      divided as sets. Leaves hold class shares shrunk towards all their ancestors (Agarwal et al.
+      2022, arXiv:2202.00858), how much is chosen out of bag.
+    - Boosted trees: Newton steps on the log loss, a run for each fold of the rows, stopped on that
+      fold and averaged; many classes share each tree through a sketch of their gradients
+      (Iosipoi & Vakhrushev 2022, arXiv:2211.12858).
+    - Joints: one latent tree structure, with tables of its own for every class that lean on the
+      tables of all rows; Bayes' rule turns them into class probabilities. Missing cells are
+      integrated out exactly.
+    - Pool: p(c | x) is proportional to p(c) times the product over members of
+      (p_m(c | x) / p(c))^w_m, with the w_m >= 0 of least log loss out of bag (Genest & Zidek 1986,
+      doi:10.1214/ss/1177013825). Members that are worth less than 0.2 % of the loss are left out.
+
+    In trees, a missing cell goes where missing cells of the column did well in fit, as long as the
+    row misses cells as some row did in fit. Any other row with missing cells goes both ways at
+    every such split, by the share of rows that went there, and has a pool of its own, learnt on
+    rows from which cells were taken away. A row that misses every cell gets the shares of the
+    classes.
+
+    A weight means repeats: whole weights give the fit of repeated rows, bit for bit unless they add
+    up to more than four times the rows and 100,000.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from jointprob import JEPAClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = JEPAClassifier(random_state=0).fit(X[::2], y[::2])
+    >>> model.score(X[1::2], y[1::2]) > 0.9
+    True
+    >>> X.iloc[[0], 2:] = None
+    >>> model.predict_proba(X.iloc[[0]]).round().tolist()
+    [[1.0, 0.0, 0.0]]
+    """
+
+    def __init__(
+        self,
+        *,
+        categorical_features: Any = "from_dtype",
+        class_weight: Any = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.categorical_features = categorical_features
         self.class_weight = class_weight
         self.random_state = random_state
@@ -31,22 +109,125 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the class probabilities.
+
+        Parameters
+        ----------
+        X : pandas, polars or pyarrow frame, 2-D array, or dict of columns
+            Missing cells (None, NaN, NA) are allowed everywhere.
+        y : (n_rows,)
+            Classes: strings, booleans or whole numbers; none may be missing.
+        sample_weight : (n_rows,), optional
+            Non-negative; a weight means that many repeats of the row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the column, the value and what is allowed; the estimator stays as it was.
+        """
         table = read_table(X, self.categorical_features, estimator_name=NAME)
-        y = column_or_1d(y, warn=True)
-        classes, label = np.unique(y, return_inverse=True)
+        y = check_labels(y, table.n_rows)
+        check_classification_targets(y)
         weight = check_sample_weight(sample_weight, table.n_rows)
-        rows, weight = ordered_rows(table, label, weight)
+        table, y, weight = known_rows(table, y, weight)
+        classes, label = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y holds one class only, {classes.tolist()[0]!r}; at least two are needed"
+            )
+        if len(classes) > 65_535:
+            raise ValueError(f"y holds {len(classes)} classes; at most 65,535 are allowed")
+        weight = weight * self._class_weights(classes, y)[label]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        rows, weight = ordered_rows(table, label, weight)
         with reporting(self.verbose) as progress:
-            model = fit_labels(table.take(rows), label[rows], weight, len(classes), seed, self.n_jobs, progress)
-        self.model_, self.classes_, self.schema_ = model, classes, table.schema
+            model = fit_labels(
+                table.take(rows), label[rows], weight, len(classes), seed, self.n_jobs, progress
+            )
+        members = model.joints.members(model.pool.log_prior)
+        self.joint_ = Joint(table.schema, members, float(weight.sum()))
+        self.classes_ = classes
+        self.feature_importances_ = model.importances
+        self._model = model
+        keep_names(self, table.schema)
         return self
 
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        return self.model_.log_proba(conform(X, self.schema_, False, "X", NAME), self.n_jobs)
+    def _class_weights(self, classes: NDArray[Any], y: NDArray[Any]) -> Floats:
+        weights = compute_class_weight(self.class_weight, classes=classes, y=y)
+        if not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise ValueError(
+                f"class_weight holds {preview(weights.tolist())}; allowed are numbers above 0"
+            )
+        return np.asarray(weights, np.float64)
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_log_proba(self, X: Any) -> Floats:
+        """Log probability of each class, float64 (n_rows, n_classes), nats."""
+        check_is_fitted(self)
+        return self._model.log_proba(self._table(X), self.n_jobs)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of each class, float64 (n_rows, n_classes), in the order of `classes_`."""
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
+        """The likeliest class of each row, (n_rows,)."""
+        likeliest = self.predict_log_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[likeliest])
+
+    def score_samples(self, X: Any) -> Floats:
+        """Log density log p(x) of each row, float64 (n_rows,), nats."""
+        check_is_fitted(self)
+        return self.joint_.log_prob(X, n_jobs=self.n_jobs)
+
+    def explain(self, X: Any, y: ArrayLike | None = None) -> Floats:
+        """What each cell adds to the log probability of a class.
+
+        Parameters
+        ----------
+        X : table of n_rows
+        y : (n_rows,), optional
+            Class that each row is asked about; the likeliest one if not given.
+
+        Returns
+        -------
+        float64 (n_rows, n_features_in_)
+            log p(c | x) - log p(c | x without the cell), nats: the weight of evidence of the cell
+            given all others (Good 1950). 0 for missing cells. They need not add up.
+
+        Raises
+        ------
+        ValueError
+            If y holds a class that fit did not see.
+        """
+        check_is_fitted(self)
+        table = self._table(X)
+        asked = None if y is None else self._positions(np.asarray(y), table.n_rows)
+        return self._model.explain(table, asked, self.n_jobs)
+
+    def _positions(self, y: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
+        if y.shape != (n_rows,):
+            raise ValueError(f"y has shape {y.shape}; allowed is ({n_rows},), a class for each row")
+        found = np.searchsorted(self.classes_, y)
+        found = np.minimum(found, len(self.classes_) - 1)
+        unseen = np.flatnonzero(self.classes_[found] != y)
+        if unseen.size:
+            raise ValueError(
+                f"y holds {y.tolist()[unseen[0]]!r} in row {unseen[0]}, a class that fit did not "
+                f"see; allowed are {preview(self.classes_.tolist())}"
+            )
+        return found.astype(np.int64)
+
+    def _table(self, X: Any) -> Table:
+        return conform(X, self.joint_.schema, False, "X", NAME)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.non_deterministic = False
+        return tags

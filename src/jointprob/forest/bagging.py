@@ -18,6 +18,8 @@ from jointprob.threads import run_tasks
 
 TREES_A_TASK = 8
 PILOT_TREES = 64  # grown first, to choose how much leaves shrink
+Floats = NDArray[np.float64]
+
 STRENGTHS = (0.0, 0.5, 2.0, 8.0, 40.0)
 BOOTSTRAP_STREAM = 12  # second word of the key: no two uses of a seed share a stream
 
@@ -29,9 +31,12 @@ class Bag:
     Parameters
     ----------
     trees : Trees
+    gains : float64 (n_columns,)
+        What the splits on each column gain out of bag, a row and tree.
     """
 
     trees: Trees
+    gains: Floats
 
     def means(
         self, by_row: NDArray[np.uint8], n_jobs: int | None = None, both_ways: bool = False
@@ -88,6 +93,7 @@ class _Grown:
     """A task's trees: for each strength the leaves' values, and out-of-bag sums."""
 
     trees: list[Tree]
+    gains: Floats  # of each column, summed over trees
     values: list[list[NDArray[Any]]]  # by strength, then tree
     sums: list[Means]  # by strength: (n_rows, n_kept)
     times: NDArray[np.int32]  # trees that were grown without the row
@@ -116,7 +122,8 @@ def fit_bag(
         [tree for task in tasks for tree in task.trees],
         [values for task in tasks for values in task.values[0]],
     )
-    return Bag(packed), _mean(tasks, 0, target)
+    gains = np.sum([task.gains for task in tasks], axis=0) / n_trees
+    return Bag(packed, gains), _mean(tasks, 0, target)
 
 
 def bootstrap(seed: int, tree: int, n_rows: int) -> NDArray[np.uint8]:
@@ -145,7 +152,8 @@ def _grow(
     nursery = Nursery(n, target.n_outputs)
     work = np.empty(binned.kernel.work_size(n, target.n_classes), np.uint8)
     sums = [np.zeros((n, n_kept), np.float32) for _ in strengths]
-    out = _Grown([], [[] for _ in strengths], sums, np.zeros(n, np.int32))
+    gains = np.zeros(binned.n_columns)
+    out = _Grown([], gains, [[] for _ in strengths], sums, np.zeros(n, np.int32))
     for tree in trees:
         times = bootstrap(seed, tree, n)
         rows = np.flatnonzero(times).astype(np.uint32)
@@ -155,6 +163,7 @@ def _grow(
         leaves = nursery.leaves(binned.by_row[outside])
         grown = nursery.tree()
         nodes = grown.leaves
+        gains += target.gains(nursery, outside, leaves, binned.n_columns)
         out.trees.append(grown)
         out.times[outside] += 1
         for values, total, strength in zip(out.values, out.sums, strengths, strict=True):

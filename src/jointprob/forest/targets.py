@@ -8,12 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jointprob import _forest
 from jointprob.forest.bins import Binned
 from jointprob.forest.trees import SHARE_UNITS, Nursery
 
 Means = NDArray[np.float32]
 
 FLOOR = 1e-3  # rows of the prior for each row that leaves hold: no class is ever ruled out
+GAINS_STRENGTH = 2.0  # of the shrinking under which a tree's splits are valued
 GROW_STREAM = 11  # second word of the key: no two uses of a seed share a stream
 
 
@@ -79,6 +81,11 @@ class Target(Protocol):
     ) -> NDArray[Any]:
         """What the leaves at these nodes say, shrunk, as it is kept: (n_leaves, n_kept)."""
 
+    def gains(
+        self, nursery: Nursery, rows: NDArray[np.int64], leaves: NDArray[np.int32], n_columns: int
+    ) -> NDArray[np.float64]:
+        """What the last tree's splits on each column gain on rows that it has not seen, a row."""
+
     def loss(self, means: Means) -> float:
         """Of what is said of every row, (n_rows, n_kept)."""
 
@@ -133,6 +140,18 @@ class Labels:
         shares = nursery.means(self.prior, strength)[nodes]
         return np.rint(kept(shares) * SHARE_UNITS).astype(np.uint16)
 
+    def gains(
+        self, nursery: Nursery, rows: NDArray[np.int64], leaves: NDArray[np.int32], n_columns: int
+    ) -> NDArray[np.float64]:
+        log_share = log_shares(nursery.means(self.prior, GAINS_STRENGTH), self.prior)
+        label, weight = self.label[rows].astype(np.int64), self.weight[rows]
+        shape = nursery.kernel.n_nodes, self.n_classes
+        place = nursery.leaf_nodes[leaves] * self.n_classes + label
+        sums = np.bincount(place, weight, shape[0] * shape[1]).reshape(shape)
+        out = np.zeros(n_columns)
+        _forest.gains(nursery.nodes, log_share, sums, out)
+        return out / max(float(weight.sum()), np.finfo(float).tiny)
+
     def loss(self, means: Means) -> float:
         """Log loss after the best power of the shares: averages of trees are timid."""
         log_share = log_shares(spread(means), self.prior)
@@ -181,6 +200,17 @@ class Numbers:
         self, nursery: Nursery, strength: float, nodes: NDArray[np.int64]
     ) -> NDArray[Any]:
         return nursery.means(None, strength)[nodes]
+
+    def gains(
+        self, nursery: Nursery, rows: NDArray[np.int64], leaves: NDArray[np.int32], n_columns: int
+    ) -> NDArray[np.float64]:
+        weight, n = self.weight[rows].astype(np.float64), nursery.kernel.n_nodes
+        place = nursery.leaf_nodes[leaves]
+        parts = [np.bincount(place, w, n) for w in (weight, weight * self.number[rows])]
+        out = np.zeros(n_columns)
+        means = nursery.means(None, GAINS_STRENGTH)
+        _forest.gains(nursery.nodes, means, np.stack(parts, axis=1), out)
+        return out / max(float(weight.sum()), np.finfo(float).tiny)
 
     def loss(self, means: Means) -> float:
         return float(np.average((means[:, 0] - self.number) ** 2, weights=self.weight))

@@ -77,6 +77,16 @@ class Nursery:
         self.value = np.empty((n, n_outputs), np.float32)
         self.kernel = _forest.Grown(self.node, self.sets[_forest.THRESHOLD_SETS :], self.value)
 
+    @property
+    def nodes(self) -> NDArray[np.int32]:
+        """Those of the tree that was grown last, (n_nodes, 4)."""
+        return self.node[: self.kernel.n_nodes]
+
+    @property
+    def leaf_nodes(self) -> NDArray[np.int64]:
+        """Node of each leaf of the tree that was grown last."""
+        return Tree(self.nodes, self.sets[:0]).leaves
+
     def tree(self) -> Tree:
         """A copy of the tree that was grown last."""
         grown, first = self.kernel, _forest.THRESHOLD_SETS

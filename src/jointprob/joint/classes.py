@@ -51,6 +51,22 @@ class ClassTrees:
 
 
 @dataclass(frozen=True, eq=False)
+class Holes:
+    """Some rows of the fit with fewer cells, to be scored out of fold as well.
+
+    Parameters
+    ----------
+    rows : int64 (n_holed,)
+        Positions in the table of the fit.
+    table : Table
+        What is left of each of them.
+    """
+
+    rows: Sizes
+    table: Table
+
+
+@dataclass(frozen=True, eq=False)
 class ClassJoints:
     """p(x | class): for every class the same bag of trees, each with tables of the class's own.
 
@@ -64,6 +80,8 @@ class ClassJoints:
         `log_prob` of the rows of the fit, each under tables adapted without the row's fold.
     out_of_fold_evidence : float64 (n_rows, n_classes)
         `evidence` of the same.
+    holed_evidence : float64 (n_holed, n_classes)
+        `evidence` of the rows with holes, each without the row's fold.
     """
 
     encoding: Encoding
@@ -71,6 +89,7 @@ class ClassJoints:
     log_weights: Floats
     out_of_fold: Floats
     out_of_fold_evidence: Floats
+    holed_evidence: Floats
 
     @property
     def n_classes(self) -> int:
@@ -142,6 +161,7 @@ def fit_class_joints(
     seed: int = 0,
     n_jobs: int | None = None,
     n_trees: int | None = None,
+    holes: Holes | None = None,
 ) -> ClassJoints:
     """Fit p(x | class) for every class.
 
@@ -163,6 +183,8 @@ def fit_class_joints(
         Threads; the result does not depend on it, nor on the order of the rows.
     n_trees : int, optional
         Trees of the bag; by the size of the table if not given.
+    holes : Holes, optional
+        Rows with fewer cells to score out of fold; of positive weight.
 
     Returns
     -------
@@ -198,7 +220,7 @@ def fit_class_joints(
     task = Task(rows, labels[order], _folds(table, labels, order, seed), n_classes, n_jobs)
     families = grow_families(task, prior, _plans(prior, n_classes, n_trees), seed)
     strength = choose_strength(task, families)
-    return _finish(table, encoding, task, families, strength, order)
+    return _finish(table, encoding, task, families, strength, order, holes)
 
 
 def _finish(
@@ -208,6 +230,7 @@ def _finish(
     families: list[Families],
     strength: Strength,
     order: Sizes,
+    holes: Holes | None,
 ) -> ClassJoints:
     """Adapt for good, score every row out of its fold, weigh the trees."""
     every = np.arange(len(task.labels))
@@ -220,7 +243,8 @@ def _finish(
         for family in families
     )
     empty = np.empty((table.n_rows, task.n_classes))
-    joints = ClassJoints(encoding, trees, log_weights, empty, empty.copy())
+    holed = _score_holes(holes, encoding, task, families, strength, order)
+    joints = ClassJoints(encoding, trees, log_weights, empty, empty.copy(), holed)
     scores += encoding.encode(table.take(order), task.n_jobs).log_jacobian[:, None]
     joints.out_of_fold[order] = _mixture(scores, log_weights)
     joints.out_of_fold_evidence[order] = scores.mean(axis=0)
@@ -229,6 +253,25 @@ def _finish(
         mixed, mean = joints.both(table.take(absent), task.n_jobs)
         joints.out_of_fold[absent], joints.out_of_fold_evidence[absent] = mixed, mean
     return joints
+
+
+def _score_holes(
+    holes: Holes | None,
+    encoding: Encoding,
+    task: Task,
+    families: list[Families],
+    strength: Strength,
+    order: Sizes,
+) -> Floats:
+    """Evidence of the rows with holes, out of fold."""
+    if holes is None:
+        return np.empty((0, task.n_classes))
+    place = np.empty(int(order.max()) + 1, np.int64)
+    place[order] = np.arange(len(order))  # of repeats any one: they share a fold
+    encoded = encoding.encode(holes.table, task.n_jobs)
+    chosen = place[holes.rows]
+    scores = [family.out_of_fold([strength], chosen, encoded)[0] for family in families]
+    return np.asarray(np.mean(scores, axis=0) + encoded.log_jacobian[:, None])
 
 
 # ---- rows, folds, plans ----

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from jointprob.encode import Encoded
 from jointprob.joint.adaptation import Statistics, Strength, expect, lean, total
 from jointprob.joint.em import Schedule, refine
 from jointprob.joint.rows import Rows, hold_out
@@ -96,16 +97,32 @@ class Family:
         tasks = [partial(of_class, c) for c in range(self.task.n_classes)]
         return tuple(run_tasks(tasks, self.task.n_jobs))
 
-    def score(self, c: int, fold: int, strengths: Sequence[Strength], rows: Sizes) -> Floats:
+    def score(
+        self,
+        c: int,
+        fold: int,
+        strengths: Sequence[Strength],
+        rows: Sizes,
+        others: Encoded | None = None,
+    ) -> Floats:
         """Log density (without Jacobian) of rows by a class that did not see their fold.
+
+        Parameters
+        ----------
+        rows : int64
+            Positions among the rows of the fit, or among `others`.
+        others : Encoded, optional
+            Other rows to score.
 
         Returns
         -------
         float64 (n_strengths, n_rows)
         """
-        statistics, codes = self.statistics(c, without=fold), self.task.rows.codes
+        statistics = self.statistics(c, without=fold)
+        codes = self.task.rows.codes if others is None else others.codes
+        parts = self.parts if others is None else self.pooled.numeric_parts(others.z)
         trees = (self.lean(statistics, strength) for strength in strengths)
-        return np.stack([log_prob_of(tree, codes, self.parts, rows) for tree in trees])
+        return np.stack([log_prob_of(tree, codes, parts, rows) for tree in trees])
 
 
 def _nothing() -> None:
@@ -125,8 +142,17 @@ class Families:
         self.task, self.whole = task, Family(task, whole, floor)
         self.apart = [Family(task, tree, floor) for tree in apart] or [self.whole] * N_FOLDS
 
-    def out_of_fold(self, strengths: Sequence[Strength], chosen: Sizes) -> Floats:
+    def out_of_fold(
+        self, strengths: Sequence[Strength], chosen: Sizes, others: Encoded | None = None
+    ) -> Floats:
         """Log densities (without Jacobian) of rows by classes that did not see their fold.
+
+        Parameters
+        ----------
+        chosen : int64 (n_chosen,)
+            Positions among the rows of the fit.
+        others : Encoded, optional
+            What is scored in the place of these rows, one for each.
 
         Returns
         -------
@@ -138,7 +164,8 @@ class Families:
         def score(c: int, fold: int) -> None:
             places = np.flatnonzero(task.folds[chosen] == fold)
             if len(places):
-                out[:, places, c] = self.apart[fold].score(c, fold, strengths, chosen[places])
+                rows = chosen[places] if others is None else places
+                out[:, places, c] = self.apart[fold].score(c, fold, strengths, rows, others)
 
         tasks = [partial(score, c, f) for c in range(task.n_classes) for f in range(N_FOLDS)]
         run_tasks(tasks, task.n_jobs)

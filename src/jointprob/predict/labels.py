@@ -13,17 +13,20 @@ from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Boosting, Loss, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread
-from jointprob.joint.classes import ClassJoints, fit_class_joints
+from jointprob.joint.classes import ClassJoints, Holes, fit_class_joints
 from jointprob.predict.folds import assign_folds
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
 from jointprob.progress import Progress, silent
-from jointprob.table import Table
+from jointprob.table import MISSING, Table
 
 Floats = NDArray[np.float64]
 
 N_TREES = 200  # of each kind
 PRIOR_ROWS = 0.5  # of every class
+HOLED_ROWS = 2000  # from which cells are taken away, to learn how to pool such rows
+HOLED_SHARE = (0.1, 0.6)  # of the cells of a row, from least to most
+HOLES_STREAM = 18  # second word of the key: no two uses of a seed share a stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +37,12 @@ class LabelModel:
     ----------
     binning : Binning
     bags : tuple of Bag
+        Of best splits, and of random ones.
     boosted : Boosted
     joints : ClassJoints
-    pool : Pool
-        Members in the order of `bags`, `boosted`, `joints`.
+    pool, strange_pool : Pool
+        Members in the order of `bags`, `boosted`, `joints`; the second for rows that miss cells as
+        no row did in fit.
     prior : float32 (n_classes,)
     patterns : Patterns
         Which cells rows missed in fit.
@@ -48,41 +53,73 @@ class LabelModel:
     boosted: Boosted
     joints: ClassJoints
     pool: Pool
+    strange_pool: Pool
     prior: NDArray[np.float32]
     patterns: Patterns
+
+    @property
+    def importances(self) -> Floats:
+        """What the splits on each column gain out of bag, (n_columns,), nats."""
+        return self.bags[0].gains
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
         binned = self.binning.bin(table, n_jobs)
-        out = np.empty((table.n_rows, len(self.prior)))
         strange = self.patterns.strange(binned)
-        for rows, both_ways in ((~strange, False), (strange, True)):
-            if rows.any():
-                chosen = np.flatnonzero(rows)
-                by_row = np.ascontiguousarray(binned.by_row[chosen])
-                out[rows] = self._pooled(table.take(chosen), by_row, both_ways, n_jobs)
+        if not strange.any():
+            return self._pooled(self.pool, table, binned, False, n_jobs)
+        out = np.empty((table.n_rows, len(self.prior)))
+        for rows, pool in ((~strange, self.pool), (strange, self.strange_pool)):
+            chosen = np.flatnonzero(rows)
+            if len(chosen):
+                part = table.take(chosen), binned.take(chosen)
+                out[chosen] = self._pooled(pool, *part, pool is self.strange_pool, n_jobs)
+        return out
+
+    def explain(
+        self, table: Table, asked: NDArray[np.int64] | None, n_jobs: int | None = None
+    ) -> Floats:
+        """log p(c | x) - log p(c | x without the cell) of every cell, (n_rows, n_columns), nats."""
+        binned, rows = self.binning.bin(table, n_jobs), np.arange(table.n_rows)
+        whole = self._pooled(self.pool, table, binned, False, n_jobs)
+        label = whole.argmax(axis=1) if asked is None else asked
+        out = np.zeros((table.n_rows, binned.n_columns))
+        for column in range(binned.n_columns):
+            known = np.flatnonzero(~binned.missing[column])
+            if not len(known):
+                continue
+            less = take_away(table.take(known), np.arange(binned.n_columns) == column)
+            without = self._pooled(
+                self.pool, less, self.binning.bin(less, n_jobs), True, n_jobs
+            )
+            own = label[known]
+            out[known, column] = whole[rows[known], own] - without[np.arange(len(known)), own]
         return out
 
     def _pooled(
-        self, table: Table, by_row: NDArray[np.uint8], both_ways: bool, n_jobs: int | None
+        self, pool: Pool, table: Table, binned: Binned, both_ways: bool, n_jobs: int | None
     ) -> Floats:
-        asked = self.pool.weights > 0
+        asked, by_row = pool.weights > 0, binned.by_row
         members: list[NDArray[np.floating[Any]] | None] = [
-            self._of_bag(bag, by_row, both_ways, n_jobs) if a else None
+            log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior) if a else None
             for bag, a in zip(self.bags, asked, strict=False)
         ]
         boosted, joints = asked[-2:]
         members.append(
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
-        evidence = self.joints.evidence(table, n_jobs) if joints else None
-        members.append(evidence + self.pool.log_prior if evidence is not None else None)
-        return self.pool.log_proba(members)
+        members.append(self.joints.evidence(table, n_jobs) + pool.log_prior if joints else None)
+        return pool.log_proba(members)
 
-    def _of_bag(
-        self, bag: Bag, by_row: NDArray[np.uint8], both_ways: bool, n_jobs: int | None
-    ) -> NDArray[np.floating[Any]]:
-        return log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior)
+
+def take_away(table: Table, cells: NDArray[np.bool_]) -> Table:
+    """The table with some cells missing; cells (n_columns,) or (n_rows, n_columns)."""
+    cells = np.broadcast_to(cells, (table.n_rows, len(table.columns)))
+    columns = []
+    for j, column in enumerate(table.columns):
+        missing = np.nan if column.dtype.kind == "f" else MISSING
+        columns.append(np.where(cells[:, j], missing, column).astype(column.dtype))
+    return Table(table.schema, table.n_rows, columns)
 
 
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
@@ -107,7 +144,8 @@ def fit_labels(
     prior = np.exp(log_prior).astype(np.float32)
     # Mean weight 1: how much leaves shrink must not depend on the unit of the weights.
     target = Labels(label.astype(np.uint16), (weight / weight.mean()).astype(np.float32), prior)
-    boosted, scores = _boost(binned, target, seed, n_jobs)
+    folds = assign_folds(target.label, seed)
+    boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
     bags, members = [], []
     for i, random_splits in enumerate((False, True)):
@@ -116,22 +154,46 @@ def fit_labels(
         bags.append(bag)
         members.append(log_shares(spread(shares), prior))
         progress(f"forest {i + 1}")
-    members.append(log_odds(scores))
-    joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs)
-    members.append(joints.out_of_fold_evidence + log_prior)
+    holes = _make_holes(table, seed)
+    joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
     progress("joints of classes")
+    members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
     pool = fit_pool([log_softmax(m, axis=1) for m in members], log_prior, label, weight)
-    patterns = Patterns.of(binned)
-    return LabelModel(binning, tuple(bags), boosted, joints, pool, prior, patterns)
+    # The same members, of rows from which cells were taken away.
+    by_row = binning.bin(holes.table, n_jobs).by_row
+    holed = [
+        log_shares(
+            spread(bag.out_of_bag(by_row, holes.rows, len(label), seed + i, target.baseline, n_jobs)),
+            prior,
+        )
+        for i, bag in enumerate(bags)
+    ]
+    holed.append(log_odds(boosted.out_of_fold(by_row, folds[holes.rows], n_jobs)))
+    holed.append(joints.holed_evidence + log_prior)
+    rows = holes.rows
+    strange_pool = fit_pool(
+        [log_softmax(m, axis=1) for m in holed], log_prior, label[rows], weight[rows]
+    )
+    return LabelModel(
+        binning, tuple(bags), boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
+    )
+
+
+def _make_holes(table: Table, seed: int) -> Holes:
+    """Some rows, from each of which a share of cells of its own is taken away."""
+    random = np.random.Generator(np.random.Philox(key=[seed, HOLES_STREAM]))
+    rows = np.sort(random.permutation(table.n_rows)[:HOLED_ROWS])
+    shares = random.uniform(*HOLED_SHARE, (len(rows), 1))
+    cells = random.random((len(rows), len(table.columns))) < shares
+    return Holes(rows, take_away(table.take(rows), cells))
 
 
 def _boost(
-    binned: Binned, target: Labels, seed: int, n_jobs: int | None
+    binned: Binned, target: Labels, folds: NDArray[np.int64], seed: int, n_jobs: int | None
 ) -> tuple[Boosted, NDArray[np.float32]]:
     log_prior = np.log(target.prior)
     start = log_prior[1:] - log_prior[:1] if target.n_classes == 2 else log_prior
     loss = Loss(target.label, target.weight, start)
-    folds = assign_folds(target.label, seed)
     return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
 
 

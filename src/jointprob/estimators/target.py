@@ -1,0 +1,94 @@
+"""The target of a prediction, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import column_or_1d
+
+from jointprob.schema import preview
+from jointprob.table import Table
+
+Floats = NDArray[np.float64]
+
+
+def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
+    """Classes as an array of one kind, (n_rows,).
+
+    Raises
+    ------
+    ValueError
+        Missing or infinite labels, labels of several kinds, not one for each row.
+    """
+    y = _one_for_each_row(y, n_rows)
+    if y.dtype == object:
+        missing = np.array([v is None or v != v for v in y.tolist()], bool)  # NaN differs from NaN
+        _refuse_missing(y, missing)
+        kinds = sorted({_kind(v) for v in y.tolist()})
+        if len(kinds) > 1:
+            raise ValueError(f"y mixes labels of the kinds {preview(kinds)}; allowed is one kind")
+        y = np.array(y.tolist())
+    elif y.dtype.kind == "f":
+        _refuse_missing(y, ~np.isfinite(y))
+    return y
+
+
+def check_numbers(y: Any, n_rows: int) -> Floats:
+    """Numbers as float64, (n_rows,).
+
+    Raises
+    ------
+    ValueError
+        Missing or infinite numbers, what is no number, not one for each row.
+    """
+    y = _one_for_each_row(y, n_rows)
+    if np.iscomplexobj(y):
+        raise ValueError("Complex data not supported: y holds complex numbers; allowed are real ones")
+    try:
+        numbers = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must hold numbers: {error}") from None
+    _refuse_missing(y, ~np.isfinite(numbers))
+    return numbers
+
+
+def known_rows(
+    table: Table, y: NDArray[Any], weight: Floats
+) -> tuple[Table, NDArray[Any], Floats]:
+    """Rows of positive weight: the others are not there, nor is a level that only they hold."""
+    if weight.all():
+        return table, y, weight
+    rows = np.flatnonzero(weight)
+    return table.take(rows).relearnt(), y[rows], weight[rows]
+
+
+def _one_for_each_row(y: Any, n_rows: int) -> NDArray[Any]:
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None; one for each row of X")
+    found = nw.from_native(y, series_only=True, pass_through=True)
+    values = found.to_numpy() if isinstance(found, nw.Series) else y
+    array: NDArray[Any] = column_or_1d(np.asarray(values), warn=True)
+    if len(array) != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows and "
+            f"y has {len(array)}"
+        )
+    return array
+
+
+def _kind(label: Any) -> str:
+    if isinstance(label, bool | np.bool_):
+        return "bool"
+    return "str" if isinstance(label, str) else "number"
+
+
+def _refuse_missing(y: NDArray[Any], bad: NDArray[np.bool_]) -> None:
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"Input y contains NaN or infinity: {y.tolist()[row]!r} in row {row}; leave out the "
+            "rows whose target is missing"
+        )
