@@ -1,7 +1,7 @@
 /* Rows going down trees, and the leaf values they gather. */
 #include "forest_node.h"
 
-enum { STEPS = 3, MOST_OPEN = 4096 };
+enum { GROUP = 8, STEPS = 4, MOST_OPEN = 4096 };
 
 typedef struct {
     const jp_node *node;
@@ -36,28 +36,44 @@ JP_INLINE int32_t step(const tree_view *t, int has_sets, const uint8_t *restrict
     return node->child + (int32_t)(shifted > (node->test >> 8 & 255));
 }
 
+/* Some levels down for GROUP rows, a level of all of them at a time: each waits for memory at every
+   level, and so they wait together. */
+JP_INLINE void advance(const tree_view *t, int has_sets, const uint8_t *restrict bins,
+                       int64_t n_columns, const int32_t *restrict row, int32_t *restrict at)
+{
+    const uint8_t *own[GROUP];
+    for (int g = 0; g < GROUP; g++) own[g] = bins + row[g] * n_columns;
+    for (int k = 0; k < STEPS; k++)
+        for (int g = 0; g < GROUP; g++) at[g] = step(t, has_sets, own[g], at[g]);
+}
+
 /* Leaves of n rows. Rows that are not there yet stay on a list; each of its passes takes every row
    on it some levels down. No step depends on another row's, nor on a branch, so the CPU works on
    many rows at once. */
 JP_INLINE void descend(const tree_view *t, int has_sets, const uint8_t *restrict bins,
                        int64_t n_columns, int64_t n, int32_t *restrict leaf)
 {
-    int32_t row[JP_DESCENT_ROWS], at[JP_DESCENT_ROWS];
+    int32_t row[JP_DESCENT_ROWS + GROUP], at[JP_DESCENT_ROWS + GROUP];
     const jp_node *nodes = t->node;
-    for (int64_t i = 0; i < n; i++) {
-        row[i] = (int32_t)i;
+    /* Those beyond the end of the list go along with its last group. */
+    for (int64_t i = 0; i < n + GROUP; i++) {
+        row[i] = i < n ? (int32_t)i : 0;
         at[i] = 0;
     }
     for (int64_t open = n; open;) {
         int64_t still = 0;
-        for (int64_t i = 0; i < open; i++) {
-            int32_t r = row[i], a = at[i];
-            const uint8_t *own = bins + r * n_columns;
-            for (int k = 0; k < STEPS; k++) a = step(t, has_sets, own, a);
-            leaf[r] = nodes[a].u.leaf; /* of no meaning until the row has arrived */
-            row[still] = r;
-            at[still] = a;
-            still += nodes[a].child != a;
+        for (int64_t i = 0; i < open; i += GROUP) {
+            int32_t a[GROUP];
+            memcpy(a, at + i, sizeof a);
+            advance(t, has_sets, bins, n_columns, row + i, a);
+            int64_t m = open - i < GROUP ? open - i : GROUP;
+            for (int64_t g = 0; g < m; g++) {
+                int32_t r = row[i + g];
+                leaf[r] = nodes[a[g]].u.leaf; /* of no meaning until the row has arrived */
+                row[still] = r;
+                at[still] = a[g];
+                still += nodes[a[g]].child != a[g];
+            }
         }
         open = still;
     }
