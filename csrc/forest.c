@@ -157,11 +157,11 @@ JP_INLINE int try_best(const grower *g, const jp_grown_node *node, int64_t colum
 }
 
 /* Draw a threshold between two bins that occur, or a set of levels. */
-static void draw_sides(jp_split *split, jp_range range, int64_t n, uint8_t *restrict side,
-                       stream *s)
+static void draw_sides(jp_split *split, int n_bins, jp_range range, int64_t n,
+                       uint8_t *restrict side, stream *s)
 {
     if (split->levels) {
-        for (int k = 0; k < JP_SET_WORDS; k++) split->set[k] = draw(s);
+        for (int k = 0; k * 32 < n_bins; k++) split->set[k] = draw(s);
         split->set[JP_SET_WORDS - 1] &= ~(UINT32_C(1) << 31);
         for (int64_t i = 0; i < n; i++) {
             uint8_t missing = side[i] == JP_MISSING_BIN ? JP_SIDE_MISSING : 0;
@@ -187,7 +187,7 @@ static int try_random(const grower *g, const jp_grown_node *node, int64_t column
     if (range.high < range.low || (range.high == range.low && !range.misses)) return 0;
     jp_split split = {.column = column, .levels = g->bins->categorical[column],
                       .missing_seen = range.misses};
-    draw_sides(&split, range, node->n_rows, side, s);
+    draw_sides(&split, g->bins->n_bins[column], range, node->n_rows, side, s);
     jp_cut cut = {.score = best->score, .at = -1};
     jp_judge_sides(node, side, range.misses, &cut);
     if (cut.at >= 0) {

@@ -128,7 +128,7 @@ int jp_forest_class_gains(const jp_node *restrict node, int64_t n_nodes,
                           const float *restrict log_share, int64_t n_classes,
                           double *restrict sums, double *restrict gains);
 
-/* The same for numbers, in squared error. sums (n_nodes, 2): weight, and weighted sum of targets. */
+/* The same for numbers, in squared error. sums (n_nodes, 2): weight, weighted sum of targets. */
 int jp_forest_mean_gains(const jp_node *restrict node, int64_t n_nodes,
                          const float *restrict mean, double *restrict sums,
                          double *restrict gains);
@@ -172,8 +172,9 @@ int jp_boost_grow(const jp_bins *bins, const uint32_t *restrict rows, int64_t n_
 
 /* Slopes of the log loss at scores (n_rows, n_classes), or (n_rows, 1) for two classes, for the
    rows listed: gradient and curvature (n_rows, n scores) of each score; and slopes to grow on:
-   the same for one score, else gradients times sketch (n_classes, 8), its last column unused, with the row's weight as the
-   curvature (sketched boosting: Iosipoi & Vakhrushev 2022, arXiv:2211.12858). */
+   the same for one score, else gradients times sketch (n_classes, 8), its last column unused, with
+   the row's weight as the curvature (sketched boosting: Iosipoi & Vakhrushev 2022,
+   arXiv:2211.12858). */
 int jp_boost_log_loss(const uint32_t *restrict rows, int64_t n_listed,
                       const uint16_t *restrict label, const float *restrict weight,
                       const float *restrict scores, int64_t n_scores,

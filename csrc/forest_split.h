@@ -316,15 +316,16 @@ JP_INLINE jp_range jp_gather(const jp_grown_node *node, const uint8_t *restrict 
                              uint8_t *restrict bin)
 {
     const uint32_t *restrict row = node->row;
-    unsigned low = JP_MISSING_BIN, most = 0, after = 0;
+    uint8_t low = JP_MISSING_BIN, most = 0, after = 0;
+    for (int64_t i = 0; i < node->n_rows; i++) bin[i] = bins[row[i]];
+    /* Apart from the gathering, as sixteen bytes at a time are compared here. */
     for (int64_t i = 0; i < node->n_rows; i++) {
-        unsigned b = bins[row[i]], next = (b + 1) & 255; /* missing cells come first there */
-        bin[i] = (uint8_t)b;
+        uint8_t b = bin[i], next = (uint8_t)(b + 1); /* missing cells come first there */
         low = b < low ? b : low;
         most = b > most ? b : most;
         after = next > after ? next : after;
     }
-    return (jp_range){(int)low, (int)after - 1, most == JP_MISSING_BIN};
+    return (jp_range){low, after - 1, most == JP_MISSING_BIN};
 }
 
 /* Weights and sums of the rows whose flag it is. Flags are as good as random, so a branch on them
