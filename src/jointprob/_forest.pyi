@@ -9,6 +9,7 @@ Rows = NDArray[np.uint32]
 MISSING_BIN: int
 SET_WORDS: int
 THRESHOLD_SETS: int
+SPREAD_CELLS: int
 SLOPES_ONE: int
 SLOPES_MANY: int
 
@@ -123,4 +124,17 @@ def leaf_values(
     most: float,
     work: NDArray[np.float64],
     values: Floats,
+) -> None: ...
+def spread(
+    leaf: NDArray[np.int32],
+    first: NDArray[np.int64],
+    cell: Bytes,
+    weight: Floats,
+    out: Floats,
+) -> None: ...
+def gains(
+    node: NDArray[np.int32],
+    said: Floats,
+    sums: NDArray[np.float64],
+    gains: NDArray[np.float64],
 ) -> None: ...
