@@ -299,6 +299,46 @@ def test_both_ways_equals_its_twin(seed, everywhere, missing):
     np.testing.assert_allclose(out, wanted, rtol=1e-5)
 
 
+# ---- what splits gain, and what leaves hold ----
+
+
+@given(seeds, st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_gains_of_splits_equal_their_twin(seed, numbers):
+    p = Problem(seed, n_classes=3)
+    tree, value = p.grow(numbers, n_candidates=2)
+    if numbers:
+        said = value[:, 1:] / value[:, :1]
+        losses = -((p.target[:, None] - said[:, 0]) ** 2)  # (n_rows, n_nodes)
+        rows = np.stack([np.ones(p.n_rows), p.target], axis=1)
+    else:
+        said = np.log((value + 0.5) / (value + 0.5).sum(axis=1, keepdims=True))
+        losses = said[:, p.label].T
+        rows = p.y(False)
+    said = np.ascontiguousarray(said, np.float32)
+    sums, gains, wanted = np.zeros((len(value), rows.shape[1])), np.zeros(4), np.zeros(4)
+    passed = reference.rows_of_nodes(parts(tree), p.by_row)
+    for at, here in enumerate(passed):
+        if reference.is_leaf(parts(tree), at):
+            sums[at] = (p.weight[here, None] * rows[here]).sum(axis=0)
+            continue
+        for side in (tree.node[at, 0], tree.node[at, 0] + 1):
+            i = passed[side]
+            wanted[tree.column[at]] += (p.weight[i] * (losses[i, side] - losses[i, at])).sum()
+    _forest.gains(tree.node, said, sums, gains)
+    np.testing.assert_allclose(gains, wanted, atol=1e-3)
+
+
+def test_spread_adds_the_weights_of_a_leaf():
+    first, cell = np.array([0, 2, 2, 5]), np.array([7, 255, 0, 7, 7], np.uint8)
+    weight = np.array([1, 2, 4, 8, 16], np.float32)
+    out = np.zeros((3, _forest.SPREAD_CELLS), np.float32)
+    _forest.spread(np.array([2, 0, 1], np.int32), first, cell, weight, out)
+    wanted = np.zeros_like(out)
+    wanted[0, [0, 7]], wanted[1, [7, 255]] = [4, 24], [1, 2]
+    assert (out == wanted).all()
+
+
 # ---- boosting ----
 
 
