@@ -122,7 +122,7 @@ static inline slopes minus(slopes a, slopes b, int64_t width)
 
 static inline slopes cell(const float *histogram, int64_t at, int64_t width)
 {
-    slopes s;
+    slopes s = {{0}};
     for (int64_t k = 0; k < width; k++) s.sums[k] = histogram[at * width + k];
     return s;
 }
@@ -145,28 +145,57 @@ static inline double gain_of(const boost_view *v, const slopes *left, const slop
         - score(all, width, v->how->penalty);
 }
 
+/* Gains of all thresholds at once, -1 where a side is too small. below (width, 256): slopes of the
+   bins up to each threshold; extra, of the missing cells if these go left. */
+JP_CLONES
+static void threshold_gains(const double *restrict below, const double *restrict extra,
+                            const double *restrict all, int n, int64_t width, double least,
+                            double penalty, double undivided, double *restrict gain)
+{
+    double left_square[256], right_square[256];
+    for (int b = 0; b < n; b++) left_square[b] = right_square[b] = 0;
+    for (int64_t k = 0; k < width - 1; k++) {
+        const double *restrict g = below + 256 * k;
+        for (int b = 0; b < n; b++) {
+            double left = g[b] + extra[k], right = all[k] - left;
+            left_square[b] += left * left;
+            right_square[b] += right * right;
+        }
+    }
+    const double *restrict h = below + 256 * (width - 1);
+    for (int b = 0; b < n; b++) {
+        double left = h[b] + extra[width - 1], right = all[width - 1] - left;
+        double total = left_square[b] / (left + penalty) + right_square[b] / (right + penalty);
+        gain[b] = left < least || right < least ? -1 : total - undivided;
+    }
+}
+
 static void best_threshold(const boost_view *v, const float *h, int64_t column, const slopes *all,
                            double least, jp_split *best)
 {
     int64_t width = v->width;
     int n_bins = v->bins->n_bins[column];
-    slopes missing = cell(h, n_bins, width), left = {{0}};
+    slopes missing = cell(h, n_bins, width), none = {{0}};
     int seen = fabs(missing.sums[width - 1]) > 1e-6 * all->sums[width - 1];
-    for (int b = 0; b < n_bins; b++) {
-        if (h[b * width + width - 1] == 0 && b + 1 < n_bins) continue;
-        left = plus(left, cell(h, b, width), width);
-        if (b + 1 == n_bins && !seen) break;
-        double gain = gain_of(v, &left, all, least, v->how->penalty);
-        int missing_left = left.sums[width - 1] > 0.5 * all->sums[width - 1];
-        if (seen) {
-            slopes with = plus(left, missing, width);
-            double other = b + 1 < n_bins ? gain_of(v, &with, all, least, v->how->penalty) : -1;
-            missing_left = other > gain;
-            gain = missing_left ? other : gain;
+    double below[JP_SLOPES_MANY * 256], gain[256];
+    for (int64_t k = 0; k < width; k++) {
+        double sum = 0;
+        for (int b = 0; b < n_bins; b++) below[256 * k + b] = sum += h[b * width + k];
+    }
+    double undivided = score(all, width, v->how->penalty);
+    for (int missing_left = 0; missing_left <= seen; missing_left++) {
+        /* The last threshold tells missing cells, on the right, from all others. */
+        int n = n_bins - !(seen && !missing_left);
+        threshold_gains(below, missing_left ? missing.sums : none.sums, all->sums, n, width,
+                        least, v->how->penalty, undivided, gain);
+        for (int b = 0; b < n; b++) {
+            if (!(gain[b] > best->score)) continue;
+            double left = below[256 * (width - 1) + b];
+            *best = (jp_split){.score = gain[b], .column = column, .threshold = b,
+                               .missing_left = seen ? missing_left
+                                                    : left > 0.5 * all->sums[width - 1],
+                               .missing_seen = seen};
         }
-        if (gain > best->score)
-            *best = (jp_split){.score = gain, .column = column, .threshold = b,
-                            .missing_left = missing_left, .missing_seen = seen};
     }
 }
 

@@ -30,10 +30,11 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
         kinds = sorted({_kind(v) for v in y.tolist()})
         if len(kinds) > 1:
             raise ValueError(f"y mixes labels of the kinds {preview(kinds)}; allowed is one kind")
-        y = np.array(y.tolist())
+        labels: NDArray[Any] = np.array(y.tolist())
+        return labels
     elif y.dtype.kind == "f":
         _refuse_missing(y, ~np.isfinite(y))
-    return y
+    return np.asarray(y)
 
 
 def check_numbers(y: Any, n_rows: int) -> Floats:
@@ -46,18 +47,16 @@ def check_numbers(y: Any, n_rows: int) -> Floats:
     """
     y = _one_for_each_row(y, n_rows)
     if np.iscomplexobj(y):
-        raise ValueError("Complex data not supported: y holds complex numbers; allowed are real ones")
+        raise ValueError("Complex data not supported: y holds complex numbers, not real ones")
     try:
-        numbers = y.astype(np.float64)
+        numbers: Floats = y.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"y must hold numbers: {error}") from None
     _refuse_missing(y, ~np.isfinite(numbers))
     return numbers
 
 
-def known_rows(
-    table: Table, y: NDArray[Any], weight: Floats
-) -> tuple[Table, NDArray[Any], Floats]:
+def known_rows(table: Table, y: NDArray[Any], weight: Floats) -> tuple[Table, NDArray[Any], Floats]:
     """Rows of positive weight: the others are not there, nor is a level that only they hold."""
     if weight.all():
         return table, y, weight

@@ -55,7 +55,6 @@ class Bag:
         out /= np.float32(len(self.trees))
         return out
 
-
     def out_of_bag(
         self, by_row: NDArray[np.uint8], rows: NDArray[np.int64], n_rows: int, seed: int,
         baseline: Means, n_jobs: int | None,
@@ -75,6 +74,7 @@ class Bag:
         baseline : float32 (n_kept,)
             For rows that every tree saw.
         """
+
         def add(tree: int) -> tuple[NDArray[np.int64], Means]:
             outside = np.flatnonzero(bootstrap(seed, tree, n_rows)[rows] == 0)
             out = np.zeros((len(outside), self.trees.n_outputs), np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -38,11 +37,11 @@ class Binned:
 
     @property
     def n_rows(self) -> int:
-        return self.by_column.shape[1]
+        return int(self.by_column.shape[1])
 
     @property
     def n_columns(self) -> int:
-        return self.by_column.shape[0]
+        return int(self.by_column.shape[0])
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Binned:
         """The rows at these positions."""
@@ -92,7 +91,7 @@ class Binning:
     def bin(self, table: Table, n_jobs: int | None = None) -> Binned:
         """Bins of a table of the schema that was fitted; unseen levels count as missing."""
         by_column = np.empty((len(self.edges), table.n_rows), np.uint8)
-        columns: Iterable[Any] = zip(by_column, table.columns, self.edges, self.categorical, strict=True)
+        columns = zip(by_column, table.columns, self.edges, self.categorical, strict=True)
         run_tasks([partial(_bin_column, *column) for column in columns], n_jobs)
         return Binned(by_column, np.array(self.categorical, np.uint8), self.n_bins)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,17 +119,22 @@ class Boosted:
             self.trees.add(by_row, out, n_jobs, both_ways)
         return out
 
-
     def out_of_fold(
-        self, by_row: NDArray[np.uint8], folds: NDArray[np.int64], n_jobs: int | None
+        self,
+        by_row: NDArray[np.uint8],
+        folds: NDArray[np.int64],
+        n_jobs: int | None = None,
+        both_ways: bool = False,
     ) -> Scores:
-        """Scores of training rows, descending both ways, by the run that did not see each.
+        """Scores of training rows by the run that did not see each.
 
         Parameters
         ----------
         by_row : uint8 (n_rows, n_columns)
             Bins; cells may have been taken away since the fit.
         folds : int64 (n_rows,)
+        both_ways : bool
+            Rows descend both ways where they miss a cell.
         """
         out = np.tile(self.start, (len(by_row), 1))
         n_runs = len(self.run_at) - 1
@@ -138,7 +144,7 @@ class Boosted:
             if self.trees is None or first == last or not len(rows):
                 continue
             said = np.zeros((len(rows), len(self.start)), np.float32)
-            self.trees.some(first, last).add(by_row[rows], said, n_jobs, both_ways=True)
+            self.trees.some(first, last).add(by_row[rows], said, n_jobs, both_ways)
             out[rows] += said * np.float32(n_runs)
         return out
 
@@ -147,13 +153,17 @@ class Boosted:
 class _Run:
     trees: list[Tree]
     values: list[NDArray[np.float32]]
-    rows: NDArray[np.uint32]
-    scores: Scores  # of these rows, which the run did not see
-    loss: float
+    losses: list[float]  # on the rows held out, before the first tree and after each
+    n_rows: int
 
 
 def fit_boosted(
-    binned: Binned, loss: Loss, folds: NDArray[np.int64], how: Boosting, seed: int, n_jobs: int | None
+    binned: Binned,
+    loss: Loss,
+    folds: NDArray[np.int64],
+    how: Boosting,
+    seed: int,
+    n_jobs: int | None,
 ) -> tuple[Boosted, Scores]:
     """Boost once for each fold, on the other folds.
 
@@ -167,13 +177,26 @@ def fit_boosted(
     binned.kernel, binned.by_row  # noqa: B018 (made once, before threads share them)
     tasks = [partial(_boost, binned, loss, folds, fold, how, seed) for fold in range(n_folds)]
     runs = run_tasks(tasks, n_jobs)
-    scores = np.empty((binned.n_rows, loss.n_scores), np.float32)
+    n_trees = _best_length(runs)
+    trees = [tree for run in runs for tree in run.trees[:n_trees]]
+    values = [value / np.float32(n_folds) for run in runs for value in run.values[:n_trees]]
+    run_at = np.cumsum([0, *(min(n_trees, len(run.trees)) for run in runs)])
+    boosted = Boosted(pack(trees, values) if trees else None, loss.start, run_at)
+    return boosted, boosted.out_of_fold(binned.by_row, folds, n_jobs, both_ways=False)
+
+
+def _best_length(runs: list[_Run]) -> int:
+    """Number of trees, one for all runs, of least loss on the rows held out.
+
+    A length for each run would be chosen on the very rows that judge it: of few rows, too many
+    would be believed.
+    """
+    longest = max(len(run.losses) for run in runs)
+    total = np.zeros(longest)
     for run in runs:
-        scores[run.rows] = run.scores
-    trees = [tree for run in runs for tree in run.trees]
-    values = [value / np.float32(n_folds) for run in runs for value in run.values]
-    run_at = np.cumsum([0, *(len(run.trees) for run in runs)])
-    return Boosted(pack(trees, values) if trees else None, loss.start, run_at), scores
+        padded = run.losses + run.losses[-1:] * (longest - len(run.losses))
+        total += run.n_rows * np.array(padded)
+    return int(np.argmin(total))
 
 
 def _boost(
@@ -193,8 +216,7 @@ def _boost(
     random = np.random.Generator(np.random.Philox(key=[seed, SKETCH_STREAM]))
     trees: list[Tree] = []
     values: list[NDArray[np.float32]] = []
-    best, best_loss = 0, loss.value(scores[held_out], held_out)
-    best_scores = scores[held_out]
+    losses = [loss.value(scores[held_out], held_out)]
     for _ in range(how.most_trees):
         _slopes(loss, rows, scores, _sketch(k, random), gradient, curvature, slopes)
         nursery.kernel.boost(
@@ -213,12 +235,10 @@ def _boost(
         scores[held_out] += value[nursery.leaves(outside)]
         trees.append(nursery.tree())
         values.append(value)
-        now = loss.value(scores[held_out], held_out)
-        if now < best_loss:
-            best, best_loss, best_scores = len(trees), now, scores[held_out]
-        elif len(trees) - best >= how.patience:
+        losses.append(loss.value(scores[held_out], held_out))
+        if len(losses) - np.argmin(losses) > how.patience:
             break
-    return _Run(trees[:best], values[:best], held_out, best_scores, best_loss)
+    return _Run(trees, values, losses, len(held_out))
 
 
 def _sketch(n_scores: int, random: np.random.Generator) -> Scores | None:
@@ -243,11 +263,12 @@ def _slopes(
     curvature: Scores,
     slopes: Scores,
 ) -> None:
+    target: NDArray[Any] = loss.target
     if loss.of_labels:
         _forest.log_loss_slopes(
-            rows, loss.target, loss.weight, scores, sketch, gradient, curvature, slopes
+            rows, target, loss.weight, scores, sketch, gradient, curvature, slopes
         )
         return
-    gradient[:, 0] = loss.weight * (scores[:, 0] - loss.target)
+    gradient[:, 0] = loss.weight * (scores[:, 0] - target)
     curvature[:, 0] = loss.weight
     slopes[:, 0], slopes[:, 1] = gradient[:, 0], curvature[:, 0]

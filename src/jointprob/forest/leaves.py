@@ -78,7 +78,8 @@ class LeafTargets:
             self._spread(tree, trees.leaves(tree, by_row[outside]), own)
             out[outside] += own
             times[outside] += 1
-        return out / np.maximum(times, 1)[:, None].astype(np.float32)
+        out /= np.maximum(times, 1)[:, None]
+        return out
 
 
 def fit_leaf_targets(

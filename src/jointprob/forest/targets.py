@@ -13,7 +13,9 @@ from jointprob.forest.bins import Binned
 from jointprob.forest.trees import SHARE_UNITS, Nursery
 
 Means = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
+MANY_ROWS = 10_000  # from which bags hold fewer trees
 FLOOR = 1e-3  # rows of the prior for each row that leaves hold: no class is ever ruled out
 GAINS_STRENGTH = 2.0  # of the shrinking under which a tree's splits are valued
 GROW_STREAM = 11  # second word of the key: no two uses of a seed share a stream
@@ -49,6 +51,11 @@ def growth_for(n_columns: int, random_splits: bool, least_rows: int = 1) -> Grow
     which does better differs from table to table."""
     sizes = {max(1, int(np.sqrt(n_columns))), max(1, (n_columns + 1) // 2)}
     return Growth(random_splits, tuple(sorted(sizes)), least_rows)
+
+
+def trees_for(n_rows: int) -> int:
+    """Trees of a bag: more where they cost little, and where leaves of few rows say little."""
+    return 200 if n_rows <= MANY_ROWS else 100
 
 
 class Target(Protocol):
@@ -119,7 +126,7 @@ class Labels:
 
     @property
     def baseline(self) -> Means:
-        return kept(self.prior[None, :])[0]
+        return np.asarray(kept(self.prior[None, :])[0])
 
     def take(self, rows: NDArray[np.int64]) -> Labels:
         return Labels(self.label[rows], self.weight[rows], self.prior)
@@ -147,9 +154,9 @@ class Labels:
         label, weight = self.label[rows].astype(np.int64), self.weight[rows]
         shape = nursery.kernel.n_nodes, self.n_classes
         place = nursery.leaf_nodes[leaves] * self.n_classes + label
-        sums = np.bincount(place, weight, shape[0] * shape[1]).reshape(shape)
+        sums = np.bincount(place, weight, shape[0] * shape[1]).astype(np.float64)
         out = np.zeros(n_columns)
-        _forest.gains(nursery.nodes, log_share, sums, out)
+        _forest.gains(nursery.nodes, log_share, sums.reshape(shape), out)
         return out / max(float(weight.sum()), np.finfo(float).tiny)
 
     def loss(self, means: Means) -> float:

@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Boosting, Loss, fit_boosted
-from jointprob.forest.targets import Labels, growth_for, log_shares, spread
+from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, Holes, fit_class_joints
 from jointprob.predict.folds import assign_folds
 from jointprob.predict.patterns import Patterns
@@ -22,9 +22,9 @@ from jointprob.table import MISSING, Table
 
 Floats = NDArray[np.float64]
 
-N_TREES = 200  # of each kind
 PRIOR_ROWS = 0.5  # of every class
-HOLED_ROWS = 2000  # from which cells are taken away, to learn how to pool such rows
+EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
+HOLED_ROWS = 1500  # from which cells are taken away, to learn how to pool such rows
 HOLED_SHARE = (0.1, 0.6)  # of the cells of a row, from least to most
 HOLES_STREAM = 18  # second word of the key: no two uses of a seed share a stream
 
@@ -89,9 +89,7 @@ class LabelModel:
             if not len(known):
                 continue
             less = take_away(table.take(known), np.arange(binned.n_columns) == column)
-            without = self._pooled(
-                self.pool, less, self.binning.bin(less, n_jobs), True, n_jobs
-            )
+            without = self._pooled(self.pool, less, self.binning.bin(less, n_jobs), True, n_jobs)
             own = label[known]
             out[known, column] = whole[rows[known], own] - without[np.arange(len(known)), own]
         return out
@@ -150,7 +148,7 @@ def fit_labels(
     bags, members = [], []
     for i, random_splits in enumerate((False, True)):
         growth = growth_for(binned.n_columns, random_splits)
-        bag, shares = fit_bag(binned, target, growth, N_TREES, seed + i, n_jobs)
+        bag, shares = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
         bags.append(bag)
         members.append(log_shares(spread(shares), prior))
         progress(f"forest {i + 1}")
@@ -158,21 +156,17 @@ def fit_labels(
     joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
     progress("joints of classes")
     members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
-    pool = fit_pool([log_softmax(m, axis=1) for m in members], log_prior, label, weight)
+    pool = fit_pool([log_softmax(m, axis=1) for m in members], log_prior, EXPECTED, label, weight)
     # The same members, of rows from which cells were taken away.
-    by_row = binning.bin(holes.table, n_jobs).by_row
-    holed = [
-        log_shares(
-            spread(bag.out_of_bag(by_row, holes.rows, len(label), seed + i, target.baseline, n_jobs)),
-            prior,
-        )
-        for i, bag in enumerate(bags)
-    ]
-    holed.append(log_odds(boosted.out_of_fold(by_row, folds[holes.rows], n_jobs)))
+    by_row, rows = binning.bin(holes.table, n_jobs).by_row, holes.rows
+    holed = []
+    for i, bag in enumerate(bags):
+        shares = bag.out_of_bag(by_row, rows, len(label), seed + i, target.baseline, n_jobs)
+        holed.append(log_shares(spread(shares), prior))
+    holed.append(log_odds(boosted.out_of_fold(by_row, folds[holes.rows], n_jobs, both_ways=True)))
     holed.append(joints.holed_evidence + log_prior)
-    rows = holes.rows
     strange_pool = fit_pool(
-        [log_softmax(m, axis=1) for m in holed], log_prior, label[rows], weight[rows]
+        [log_softmax(m, axis=1) for m in holed], log_prior, EXPECTED, label[rows], weight[rows]
     )
     return LabelModel(
         binning, tuple(bags), boosted, joints, pool, strange_pool, prior, Patterns.of(binned)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,20 @@ from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Boosting, Loss, fit_boosted
 from jointprob.forest.leaves import N_CELLS, LeafTargets, fit_leaf_targets
-from jointprob.forest.targets import Numbers, growth_for
+from jointprob.forest.targets import Numbers, growth_for, trees_for
 from jointprob.predict.folds import assign_folds
+from jointprob.predict.patterns import Patterns
 from jointprob.predict.predictive import Cells, PredictiveDistribution
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
-N_TREES = 200  # of each kind
 WIDE_LEAF = 5  # rows of the leaves of a bag grown for the spread of its targets
 CENTERINGS = (0.0, 0.5, 1.0)
 JUDGED_ROWS = 3000  # rows on which distributions are compared, at most
 GLOBAL_SHARE = 0.01  # of all targets, in every row's distribution
+PRIOR_ROWS = 2.0  # that speak for equal weights of the means
 LEAST_SHARE = 0.02  # a mean of less weight is left out
 LEVELS = (np.arange(20) + 0.5) / 20
 MAP_KNOTS = 513
@@ -54,6 +54,10 @@ class NumberModel:
     warp : float64 (2,)
         Parameters of the beta distribution that probabilities are passed through, so that they
         are uniform out of bag.
+    patterns : Patterns
+        Which cells rows missed in fit.
+    importances : float64 (n_columns,)
+        What the splits on each column gain out of bag, over the target's variance.
     """
 
     binning: Binning
@@ -66,6 +70,8 @@ class NumberModel:
     cells: Cells
     overall: Floats
     warp: Floats
+    patterns: Patterns
+    importances: Floats
 
     def mean(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Means, (n_rows,)."""
@@ -73,8 +79,8 @@ class NumberModel:
 
     def _mean(self, binned: Binned, n_jobs: int | None) -> Floats:
         out = np.full(binned.n_rows, self.center)
-        missing = binned.missing.any(axis=0)
-        for rows, both_ways in ((~missing, False), (missing, True)):
+        strange = self.patterns.strange(binned)
+        for rows, both_ways in ((~strange, False), (strange, True)):
             if not rows.any():
                 continue
             by_row = np.ascontiguousarray(binned.by_row[rows])
@@ -101,7 +107,7 @@ def mixed(weight: NDArray[np.floating], overall: Floats) -> Floats:
     weight = np.asarray(weight, np.float64)
     total = weight.sum(axis=1, keepdims=True)
     own = np.divide(weight, total, out=np.tile(overall, (len(weight), 1)), where=total > 0)
-    return (1 - GLOBAL_SHARE) * own + GLOBAL_SHARE * overall
+    return np.asarray((1 - GLOBAL_SHARE) * own + GLOBAL_SHARE * overall)
 
 
 def warped(weight: Floats, warp: Floats) -> Floats:
@@ -131,13 +137,13 @@ def fit_numbers(
     )
     boosted, scores = _boost(binned, target, seed, n_jobs)
     progress("boosted trees")
-    members: list[Bag | Boosted] = [boosted]
+    bags: list[Bag] = []
     means = [scores[:, 0]]
     d = binned.n_columns
     kinds = [growth_for(d, False), growth_for(d, False, WIDE_LEAF), growth_for(d, True)]
     for i, growth in enumerate(kinds):
-        bag, said = fit_bag(binned, target, growth, N_TREES, seed + i, n_jobs)
-        members.append(bag)
+        bag, said = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
+        bags.append(bag)
         means.append(said[:, 0])
         progress(f"forest {i + 1}")
     weights = _stack(np.stack(means, axis=1).astype(np.float64), target)
@@ -146,16 +152,17 @@ def fit_numbers(
     leaves, centering, cells, overall, warp = min(
         (
             spread.candidate(bag, seed + i, centering)
-            for i, bag in enumerate(members[1:3])
+            for i, bag in enumerate(bags[:2])
             for centering in CENTERINGS
         ),
         key=lambda found: found[0],
     )[1]
     progress("spread")
+    members: list[Bag | Boosted] = [boosted, *bags]
     kept = np.flatnonzero(weights)
     return NumberModel(
         binning, tuple(members[i] for i in kept), weights[kept], center, scale, leaves, centering,
-        cells, overall, warp,
+        cells, overall, warp, Patterns.of(binned), bags[0].gains,
     )  # fmt: skip
 
 
@@ -176,20 +183,19 @@ def _boost(
 
 
 def _stack(means: Floats, target: Numbers) -> Floats:
-    """Non-negative weights of least squared error out of bag; small ones are left out."""
+    """Non-negative weights of least squared error on rows not seen; small ones are left out."""
     root = np.sqrt(target.weight.astype(np.float64))
     number = target.number.astype(np.float64)
-    n = means.shape[1]
-    kept = np.arange(n)
+    n, kept = means.shape[1], np.arange(means.shape[1])
     while True:
-        # One row that speaks for equal weights keeps the problem well posed.
-        ridge = np.eye(len(kept)) * np.sqrt(1e-3 * len(number))
-        rows = np.vstack([means[:, kept] * root[:, None], ridge * 0.1])
-        found, _ = nnls(rows, np.concatenate([number * root, np.full(len(kept), ridge[0, 0] * 0.1 / len(kept))]))
+        # A few rows that speak for equal weights: members are much alike.
+        ridge = np.sqrt(PRIOR_ROWS) * np.eye(len(kept))
+        rows = np.vstack([means[:, kept] * root[:, None], ridge])
+        found, _ = nnls(rows, np.concatenate([number * root, ridge.sum(axis=1) / len(kept)]))
         small = found < LEAST_SHARE
         if not small.any() or len(kept) == 1:
             break
-        kept = kept[~small] if not small.all() else kept[:1]
+        kept = kept[:1] if small.all() else kept[~small]
     weights = np.zeros(n)
     weights[kept] = found
     return weights
@@ -268,7 +274,7 @@ def _fit_warp(weight: Floats, cell: NDArray[np.uint8], row_weight: Floats) -> Fl
     total = mean * (1 - mean) / variance - 1
     if not (np.isfinite(total) and total > 0.1 and len(cell) >= 20):
         return np.ones(2)
-    return np.clip(np.array([mean * total, (1 - mean) * total]), 0.3, 3.0)
+    return np.asarray(np.clip([mean * total, (1 - mean) * total], 0.3, 3.0))
 
 
 def _crps(distribution: PredictiveDistribution, number: Floats, weight: Floats) -> float:

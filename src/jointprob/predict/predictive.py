@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
 Floats = NDArray[np.float64]
 
 SAMPLE_STREAM = 17  # second word of the key: no two uses of a seed share a stream
@@ -77,8 +76,11 @@ class PredictiveDistribution:
         square = (off_low**2 + off_low * off_high + off_high**2) / 3
         mass = 1 - 2 * self._cells.tail_mass
         scale, tail = self._cells.tail_scale, self._cells.tail_mass
-        ends = sum(end**2 + 2 * end * scale + 2 * scale**2 for end in (-off_low[:, 0], off_high[:, -1]))
-        return np.asarray(np.sqrt(mass * np.sum(self._weight * square, axis=1) + tail * ends))
+        lower, upper = (
+            end**2 + 2 * end * scale + 2 * scale**2 for end in (-off_low[:, 0], off_high[:, -1])
+        )
+        inside = np.sum(self._weight * square, axis=1)
+        return np.asarray(np.sqrt(mass * inside + tail * (lower + upper)))
 
     @property
     def _ends(self) -> tuple[Floats, Floats]:
