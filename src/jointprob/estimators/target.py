@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
+from jointprob.cells import MISSING_TYPES
 from jointprob.schema import preview
 from jointprob.table import Table
 
+KINDS = ("bool", "number", "str")
 Floats = NDArray[np.float64]
 
 
@@ -25,11 +28,12 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
     """
     y = _one_for_each_row(y, n_rows)
     if y.dtype == object:
-        missing = np.array([v is None or v != v for v in y.tolist()], bool)  # NaN differs from NaN
-        _refuse_missing(y, missing)
+        _refuse_missing(y, _missing(y))
         kinds = sorted({_kind(v) for v in y.tolist()})
         if len(kinds) > 1:
             raise ValueError(f"y mixes labels of the kinds {preview(kinds)}; allowed is one kind")
+        if kinds[0] not in KINDS:
+            raise ValueError(f"y holds labels of the kind {kinds[0]!r}; allowed are {preview(KINDS)}")
         labels: NDArray[Any] = np.array(y.tolist())
         return labels
     elif y.dtype.kind == "f":
@@ -48,9 +52,16 @@ def check_numbers(y: Any, n_rows: int) -> Floats:
     y = _one_for_each_row(y, n_rows)
     if np.iscomplexobj(y):
         raise ValueError("Complex data not supported: y holds complex numbers, not real ones")
+    if y.dtype == object:
+        _refuse_missing(y, _missing(y))
+        text = next((v for v in y.tolist() if isinstance(v, str | bytes)), None)
+        if text is not None:
+            raise ValueError(f"y must hold numbers: {text!r} is none")
+    elif y.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold numbers, and has dtype {y.dtype}")
     try:
         numbers: Floats = y.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"y must hold numbers: {error}") from None
     _refuse_missing(y, ~np.isfinite(numbers))
     return numbers
@@ -81,7 +92,14 @@ def _one_for_each_row(y: Any, n_rows: int) -> NDArray[Any]:
 def _kind(label: Any) -> str:
     if isinstance(label, bool | np.bool_):
         return "bool"
-    return "str" if isinstance(label, str) else "number"
+    if isinstance(label, str):
+        return "str"
+    return "number" if isinstance(label, Number) else type(label).__name__
+
+
+def _missing(y: NDArray[Any]) -> NDArray[np.bool_]:
+    """Cells of an object array that are None, NaN, NaT or NA."""
+    return np.array([type(v).__name__ in MISSING_TYPES or v != v for v in y.tolist()], bool)
 
 
 def _refuse_missing(y: NDArray[Any], bad: NDArray[np.bool_]) -> None:

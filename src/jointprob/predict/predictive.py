@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,7 +101,7 @@ class PredictiveDistribution:
         """
         t, cell = self._locate(y)
         low, high = self._cells.low[cell], self._cells.high[cell]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             part = np.where(high > low, (t - low) / (high - low), t >= low)
         rows = np.arange(self.n_rows).reshape(-1, *[1] * (t.ndim - 1))
         below, above = self._below[rows, cell], self._below[rows, cell + 1]
@@ -129,8 +130,9 @@ class PredictiveDistribution:
         width = self._cells.high[cell] - self._cells.low[cell]
         scale, tail = self._cells.tail_scale, self._cells.tail_mass
         first, last = self._cells.low[0], self._cells.high[-1]
-        beyond = np.maximum(first - t, t - last)
-        outside = np.log(tail / scale) - np.maximum(beyond, 0) / scale
+        with np.errstate(over="ignore"):
+            beyond = np.maximum(first - t, t - last)
+            outside = np.log(tail) - np.log(scale) - np.maximum(beyond, 0) / scale
         mass = (1 - 2 * tail) * self._weight[rows, cell]
         with np.errstate(divide="ignore", invalid="ignore"):
             inside = np.log(np.where(width > 0, mass / width, mass))
@@ -162,12 +164,14 @@ class PredictiveDistribution:
 
     def interval(self, coverage: float = 0.9) -> Floats:
         """Lower and upper end of the central interval of this coverage, (n_rows, 2)."""
-        if not 0 < coverage < 1:
+        if not (isinstance(coverage, Real) and 0 < coverage < 1):
             raise ValueError(f"coverage is {coverage!r}; allowed are numbers inside (0, 1)")
         return self.quantile([(1 - coverage) / 2, (1 + coverage) / 2])
 
     def sample(self, n_per_row: int = 1, random_state: int | None = None) -> Floats:
         """Draws, float64 (n_rows, n_per_row)."""
+        if not (isinstance(n_per_row, Integral) and n_per_row >= 0):
+            raise ValueError(f"n_per_row={n_per_row!r}; allowed are whole numbers of at least 0")
         seed = np.random.SeedSequence(random_state).generate_state(1, np.uint64)[0]
         random = np.random.Generator(np.random.Philox(key=[seed, SAMPLE_STREAM]))
         uniform = random.random((self.n_rows, n_per_row))
@@ -188,11 +192,7 @@ class PredictiveDistribution:
         """Of levels (n_rows, k)."""
         below = self._below
         n_edges = below.shape[1]
-        # One search for all rows: row i's probabilities are moved to 2 i .. 2 i + 1.
-        moved = (below + 2 * np.arange(self.n_rows)[:, None]).ravel()
-        sought = levels + 2 * np.arange(self.n_rows)[:, None]
-        edge = np.searchsorted(moved, sought.ravel(), side="left").reshape(levels.shape)
-        edge -= n_edges * np.arange(self.n_rows)[:, None]
+        edge = _count_below(below, levels)
         cell = np.clip(edge - 1, 0, n_edges - 2)
         start, stop = (np.take_along_axis(below, cell + k, axis=1) for k in (0, 1))
         low, high = self._cells.low[cell], self._cells.high[cell]
@@ -205,6 +205,20 @@ class PredictiveDistribution:
             upper = self._cells.high[-1] - scale * np.log((1 - levels) / tail)
         t = np.where(edge == n_edges, upper, t)
         return np.asarray(t + self._shift[:, None])
+
+
+def _count_below(edges: Floats, levels: Floats) -> NDArray[np.int64]:
+    """How many edges of its row each level lies above, (n_rows, k); each row searched by halves.
+
+    Levels are compared as they are: no row's answer depends on where it stands.
+    """
+    n_edges = edges.shape[1]
+    found = np.zeros(levels.shape, np.int64)
+    for bit in reversed(range(n_edges.bit_length())):
+        tried = found + (1 << bit)
+        last = np.take_along_axis(edges, np.minimum(tried, n_edges) - 1, axis=1)
+        found = np.where((tried <= n_edges) & (last < levels), tried, found)
+    return found
 
 
 def check_levels(q: ArrayLike) -> Floats:
