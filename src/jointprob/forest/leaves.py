@@ -52,70 +52,93 @@ class LeafTargets:
             leaves = np.empty(stop - start, np.int32)
             for tree in range(len(trees)):
                 trees.kernel.leaves(tree, by_row, start, stop, leaves)
-                self._spread(tree, leaves, out[start:stop])
+                self.spread(tree, leaves, out[start:stop])
 
         run_blocks(add, len(by_row), BLOCK_ROWS, n_jobs)
-        return out / np.float32(len(trees))
+        out /= np.float32(len(trees))
+        return out
 
-    def _spread(self, tree: int, leaves: NDArray[np.int32], out: Weights) -> None:
+    def spread(self, tree: int, leaves: NDArray[np.int32], out: Weights) -> None:
+        """Add the weights of the training rows in these leaves of one tree."""
         leaf_at = self.bag.trees.leaf_at
         first = self.first[leaf_at[tree] : leaf_at[tree + 1] + 1]
         rows = slice(first[0], first[-1])
         _forest.spread(leaves, first - first[0], self.cell[rows], self.weight[rows], out)
 
-    def out_of_bag(self, binned: Binned, seed: int, rows: NDArray[np.int64]) -> Weights:
-        """The same for training rows, by the trees grown without each, (n_rows, 256).
 
-        Rows that every bag holds get weight 0 throughout.
-        """
-        trees = self.bag.trees
-        out = np.zeros((len(rows), N_CELLS), np.float32)
-        times = np.zeros(len(rows), np.int64)
-        by_row = np.ascontiguousarray(binned.by_row[rows])
-        for tree in range(len(trees)):
-            outside = np.flatnonzero(bootstrap(seed, tree, binned.n_rows)[rows] == 0)
-            own = np.zeros((len(outside), N_CELLS), np.float32)
-            self._spread(tree, trees.leaves(tree, by_row[outside]), own)
-            out[outside] += own
-            times[outside] += 1
-        out /= np.maximum(times, 1)[:, None]
-        return out
-
-
-def fit_leaf_targets(
-    bag: Bag, binned: Binned, cell: Bytes, weight: Weights, seed: int, n_jobs: int | None
-) -> LeafTargets:
-    """Sort the training rows of each tree's bag by their leaves.
+class LeafRows:
+    """Which training rows the leaves of a bag hold, whatever their targets.
 
     Parameters
     ----------
-    cell : uint8 (n_rows,)
-        Cell of each row's target.
+    bag : Bag
+    binned : Binned
+    weight : float32 (n_rows,)
     seed : int
         That of the bag.
+    judged : int64
+        Rows whose distributions are wanted out of bag.
+    n_jobs : int, optional
     """
-    trees = range(len(bag.trees))
-    groups = [trees[i : i + TREES_A_TASK] for i in range(0, len(trees), TREES_A_TASK)]
-    tasks = [partial(_sorted_rows, bag, binned, cell, weight, seed, group) for group in groups]
-    parts = [part for group in run_tasks(tasks, n_jobs) for part in group]
-    counts = np.concatenate([part[0] for part in parts])
-    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    cells, weights = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-    return LeafTargets(bag, first, cells, weights)
+
+    def __init__(
+        self, bag: Bag, binned: Binned, weight: Weights, seed: int, judged: NDArray[np.int64],
+        n_jobs: int | None,
+    ) -> None:  # fmt: skip
+        self.bag, self.judged, self.n_jobs = bag, judged, n_jobs
+        by_row = binned.by_row[judged]
+        trees = range(len(bag.trees))
+        tasks = [partial(_rows_of_tree, bag, binned, weight, seed, tree) for tree in trees]
+        parts = run_tasks(tasks, n_jobs)
+        self.first = np.concatenate([[0], np.cumsum(np.concatenate([p[0] for p in parts]))])
+        self.row = np.concatenate([p[1] for p in parts])
+        self.weight = np.concatenate([p[2] for p in parts])
+        self.outside = [
+            np.flatnonzero(bootstrap(seed, tree, binned.n_rows)[judged] == 0) for tree in trees
+        ]
+        self.reached = [
+            bag.trees.leaves(tree, by_row[outside])
+            for tree, outside in zip(trees, self.outside, strict=True)
+        ]
+
+    def targets(self, cell: Bytes) -> LeafTargets:
+        """The leaves' rows as cells of their targets; cell (n_rows,)."""
+        return LeafTargets(self.bag, self.first, cell[self.row], self.weight)
+
+    def out_of_bag(self, targets: LeafTargets) -> Weights:
+        """Weights of the judged rows by the trees grown without each, (n_judged, 256).
+
+        Rows that every bag holds get weight 0 throughout.
+        """
+        trees = range(len(self.bag.trees))
+        groups = [trees[i : i + TREES_A_TASK] for i in range(0, len(trees), TREES_A_TASK)]
+        parts = run_tasks([partial(self._add, targets, g) for g in groups], self.n_jobs)
+        times = np.zeros(len(self.judged))
+        for outside in self.outside:
+            times[outside] += 1
+        out = np.sum(parts, axis=0) / np.maximum(times, 1)[:, None]
+        return np.asarray(out, np.float32)
+
+    def _add(self, targets: LeafTargets, trees: Sequence[int]) -> Weights:
+        out = np.zeros((len(self.judged), N_CELLS), np.float32)
+        for tree in trees:
+            outside = self.outside[tree]
+            own = np.zeros((len(outside), N_CELLS), np.float32)
+            targets.spread(tree, self.reached[tree], own)
+            out[outside] += own
+        return out
 
 
-def _sorted_rows(
-    bag: Bag, binned: Binned, cell: Bytes, weight: Weights, seed: int, trees: Sequence[int]
-) -> list[tuple[NDArray[np.int64], Bytes, Weights]]:
-    out = []
-    for tree in trees:
-        times = bootstrap(seed, tree, binned.n_rows)
-        rows = np.flatnonzero(times)
-        leaves = bag.trees.leaves(tree, np.ascontiguousarray(binned.by_row[rows]))
-        n_leaves = int(np.diff(bag.trees.leaf_at[tree : tree + 2])[0])
-        own = weight[rows] * times[rows]
-        total = np.bincount(leaves, own, n_leaves)
-        order = np.argsort(leaves, kind="stable")
-        share = (own / total[leaves]).astype(np.float32)
-        out.append((np.bincount(leaves, minlength=n_leaves), cell[rows][order], share[order]))
-    return out
+def _rows_of_tree(
+    bag: Bag, binned: Binned, weight: Weights, seed: int, tree: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], Weights]:
+    """Number of rows in each leaf, the rows leaf by leaf, and their shares of the leaf."""
+    times = bootstrap(seed, tree, binned.n_rows)
+    rows = np.flatnonzero(times).astype(np.int32)
+    leaves = bag.trees.leaves(tree, binned.by_row[rows])
+    n_leaves = int(np.diff(bag.trees.leaf_at[tree : tree + 2])[0])
+    own = weight[rows] * times[rows]
+    total = np.bincount(leaves, own, n_leaves)
+    order = np.argsort(leaves, kind="stable")
+    share = (own / total[leaves]).astype(np.float32)
+    return np.bincount(leaves, minlength=n_leaves), rows[order], share[order]

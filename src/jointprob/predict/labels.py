@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
-from jointprob.forest.boosting import Boosted, Boosting, Loss, fit_boosted
+from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, Holes, fit_class_joints
 from jointprob.predict.folds import assign_folds
@@ -189,14 +189,3 @@ def _boost(
     start = log_prior[1:] - log_prior[:1] if target.n_classes == 2 else log_prior
     loss = Loss(target.label, target.weight, start)
     return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
-
-
-def boosting_for(n_rows: int) -> Boosting:
-    """Smaller steps and smaller leaves for few rows, where both cost little."""
-    few = n_rows < 5000
-    return Boosting(
-        rate=0.05 if few else 0.1,
-        most_trees=600 if few else 400,
-        patience=40 if few else 25,
-        least_rows=float(np.clip(n_rows / 100, 3, 20)),
-    )

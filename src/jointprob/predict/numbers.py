@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,8 @@ from scipy.special import betainc
 
 from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
-from jointprob.forest.boosting import Boosted, Boosting, Loss, fit_boosted
-from jointprob.forest.leaves import N_CELLS, LeafTargets, fit_leaf_targets
+from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
+from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets
 from jointprob.forest.targets import Numbers, growth_for, trees_for
 from jointprob.predict.folds import assign_folds
 from jointprob.predict.patterns import Patterns
@@ -148,38 +147,33 @@ def fit_numbers(
         progress(f"forest {i + 1}")
     weights = _stack(np.stack(means, axis=1).astype(np.float64), target)
     mean = center + scale * (np.stack(means, axis=1) @ weights)
-    spread = _Spread(binned, number, mean, weight, seed, n_jobs)
-    leaves, centering, cells, overall, warp = min(
-        (
-            spread.candidate(bag, seed + i, centering)
-            for i, bag in enumerate(bags[:2])
-            for centering in CENTERINGS
-        ),
-        key=lambda found: found[0],
-    )[1]
+    random = np.random.Generator(np.random.Philox(key=[seed, JUDGE_STREAM]))
+    judged = np.sort(random.permutation(len(number))[:JUDGED_ROWS])
+    leaves = [
+        LeafRows(bag, binned, target.weight, seed + i, judged, n_jobs)
+        for i, bag in enumerate(bags[:2])
+    ]
+    found = [
+        _spread(rows, number, mean, weight, centering)
+        for rows in leaves
+        for centering in CENTERINGS
+    ]
+    _, leaf_targets, centering, cells, overall, warp = min(found, key=lambda one: one[0])
     progress("spread")
     members: list[Bag | Boosted] = [boosted, *bags]
     kept = np.flatnonzero(weights)
     return NumberModel(
-        binning, tuple(members[i] for i in kept), weights[kept], center, scale, leaves, centering,
-        cells, overall, warp, Patterns.of(binned), bags[0].gains,
+        binning, tuple(members[i] for i in kept), weights[kept], center, scale, leaf_targets,
+        centering, cells, overall, warp, Patterns.of(binned), bags[0].gains,
     )  # fmt: skip
 
 
 def _boost(
     binned: Binned, target: Numbers, seed: int, n_jobs: int | None
 ) -> tuple[Boosted, NDArray[np.float32]]:
-    n = binned.n_rows
-    few = n < 5000
-    how = Boosting(
-        rate=0.05 if few else 0.1,
-        most_trees=600 if few else 400,
-        patience=40 if few else 25,
-        least_rows=float(np.clip(n / 100, 3, 20)),
-    )
     loss = Loss(target.number, target.weight, np.zeros(1, np.float32))
-    folds = assign_folds(np.zeros(n, np.int64), seed)
-    return fit_boosted(binned, loss, folds, how, seed, n_jobs)
+    folds = assign_folds(np.zeros(binned.n_rows, np.int64), seed)
+    return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
 
 
 def _stack(means: Floats, target: Numbers) -> Floats:
@@ -201,35 +195,20 @@ def _stack(means: Floats, target: Numbers) -> Floats:
     return weights
 
 
-class _Spread:
-    """Finds how targets spread: which bag's leaves, and how far the mean is taken off."""
-
-    def __init__(
-        self, binned: Binned, number: Floats, mean: Floats, weight: Floats, seed: int,
-        n_jobs: int | None,
-    ) -> None:  # fmt: skip
-        self.binned, self.number, self.mean, self.weight = binned, number, mean, weight
-        self.n_jobs = n_jobs
-        random = np.random.Generator(np.random.Philox(key=[seed, JUDGE_STREAM]))
-        self.rows = np.sort(random.permutation(len(number))[:JUDGED_ROWS])
-
-    def candidate(self, bag: Any, seed: int, centering: float) -> tuple[float, tuple[Any, ...]]:
-        """Loss out of bag, and what the model needs of it."""
-        residual = self.number - centering * self.mean
-        cells, cell = make_cells(residual, self.weight)
-        share = self.weight.astype(np.float32)
-        leaves = fit_leaf_targets(bag, self.binned, cell, share, seed, self.n_jobs)
-        overall = np.bincount(cell, self.weight, N_CELLS) / self.weight.sum()
-        overall = overall[: len(cells.low)]
-        rows = self.rows
-        own = mixed(leaves.out_of_bag(self.binned, seed, rows)[:, : len(overall)], overall)
-        warp = _fit_warp(own, cell[rows], self.weight[rows])
-        weight = warped(own, warp)
-        distribution = PredictiveDistribution(
-            cells, weight, centering * self.mean[rows], self.mean[rows]
-        )
-        loss = _crps(distribution, self.number[rows], self.weight[rows])
-        return loss, (leaves, centering, cells, overall, warp)
+def _spread(
+    leaves: LeafRows, number: Floats, mean: Floats, weight: Floats, centering: float
+) -> tuple[float, LeafTargets, float, Cells, Floats, Floats]:
+    """How targets spread when part of the mean is taken off: loss out of bag, and its tables."""
+    cells, cell = make_cells(number - centering * mean, weight)
+    targets, rows = leaves.targets(cell), leaves.judged
+    overall = np.bincount(cell, weight, len(cells.low)) / weight.sum()
+    own = mixed(leaves.out_of_bag(targets)[:, : len(overall)], overall)
+    warp = _fit_warp(own, cell[rows], weight[rows])
+    distribution = PredictiveDistribution(
+        cells, warped(own, warp), centering * mean[rows], mean[rows]
+    )
+    loss = _crps(distribution, number[rows], weight[rows])
+    return loss, targets, centering, cells, overall, warp
 
 
 def make_cells(numbers: Floats, weight: Floats) -> tuple[Cells, NDArray[np.uint8]]:
