@@ -31,7 +31,7 @@ WINSORISED = 0.05  # of the rows in each tail do not set a column's spread
 FALSE_ALARMS = 0.01  # of the normal rows are called outliers by contamination="auto"
 FIRST_ROWS = 20_000  # show whether some rows stand apart
 BODY = (0.4, 0.2, 0.1)  # shares of rows whose quantiles foretell the tail of normal rows
-FALSE_DISCOVERIES = 0.2  # of the rows that are left out, at most
+FALSE_DISCOVERIES = 0.1  # of the rows that are left out, at most
 GAP_CHANCE = 0.001  # of a gap in the tail of a clean table
 SHAPE_ERROR = 1.8  # standard error of a tail's shape, times the root of the tail's rows
 BLUR_STREAM = 11  # second word of the key: no two uses of a seed share a stream
@@ -87,7 +87,7 @@ class JEPAOutlierDetector(OutlierMixin, BaseEstimator):
 
     Training rows may hold outliers. Rows that stand apart in a first fit with a single Gaussian,
     which has none to spare for a small cluster, are left out: in normal scores, rows that lie
-    where the body foretells less than a fifth of their number (a generalised Pareto tail through
+    where the body foretells less than a tenth of their number (a generalised Pareto tail through
     three quantiles, Pickands 1975, doi:10.1214/aos/1176343003); in the table's own units, rows
     behind a gap that even a heavy tail would not leave. That is at most a tenth of the rows, or
     the share `contamination`, and few or none of a clean table.

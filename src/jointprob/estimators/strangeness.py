@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from scipy.special import log_ndtr
 
 from jointprob.encode import Encoding
 from jointprob.joint.tree import Floats, Sizes
+from jointprob.marginal import Marginal
 from jointprob.query import Joint
 from jointprob.query.evidence import Given, blank_empty
 from jointprob.query.explain import explain_rows
@@ -216,7 +216,7 @@ class Numbers:
         Log of the share of other values.
     """
 
-    marginal: Any
+    marginal: Marginal
     atoms: Floats
     log_rest: float
 
