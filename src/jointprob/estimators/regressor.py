@@ -99,7 +99,7 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
         X : pandas, polars or pyarrow frame, 2-D array, or dict of columns
             Missing cells (None, NaN, NA) are allowed everywhere.
         y : (n_rows,)
-            Finite numbers.
+            Finite numbers, at least two, none beyond 1e100.
         sample_weight : (n_rows,), optional
             Non-negative; a weight means that many repeats of the row.
 
@@ -118,6 +118,8 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
         table, y, weight = known_rows(table, y, weight)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rows, weight = ordered_rows(table, y, weight)
+        if len(rows) < 2:
+            raise ValueError("n_samples=1: X holds one row only; at least two are needed")
         with reporting(self.verbose) as progress:
             model = fit_numbers(table.take(rows), y[rows], weight, seed, self.n_jobs, progress)
         self.feature_importances_ = model.importances

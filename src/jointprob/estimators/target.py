@@ -14,6 +14,7 @@ from jointprob.cells import MISSING_TYPES
 from jointprob.schema import preview
 from jointprob.table import Table
 
+LARGEST = 1e100  # target whose square, and sums of such, are no infinity
 KINDS = ("bool", "number", "str")
 Floats = NDArray[np.float64]
 
@@ -33,7 +34,9 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
         if len(kinds) > 1:
             raise ValueError(f"y mixes labels of the kinds {preview(kinds)}; allowed is one kind")
         if kinds[0] not in KINDS:
-            raise ValueError(f"y holds labels of the kind {kinds[0]!r}; allowed are {preview(KINDS)}")
+            raise ValueError(
+                f"y holds labels of the kind {kinds[0]!r}; allowed are {preview(KINDS)}"
+            )
         labels: NDArray[Any] = np.array(y.tolist())
         return labels
     elif y.dtype.kind == "f":
@@ -47,7 +50,7 @@ def check_numbers(y: Any, n_rows: int) -> Floats:
     Raises
     ------
     ValueError
-        Missing or infinite numbers, what is no number, not one for each row.
+        Missing, infinite or huge numbers, what is no number, not one for each row.
     """
     y = _one_for_each_row(y, n_rows)
     if np.iscomplexobj(y):
@@ -64,6 +67,12 @@ def check_numbers(y: Any, n_rows: int) -> Floats:
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"y must hold numbers: {error}") from None
     _refuse_missing(y, ~np.isfinite(numbers))
+    large = np.flatnonzero(np.abs(numbers) > LARGEST)
+    if large.size:
+        raise ValueError(
+            f"y holds {numbers[large[0]]:g} in row {large[0]}; allowed are numbers from "
+            f"{-LARGEST:g} to {LARGEST:g}"
+        )
     return numbers
 
 

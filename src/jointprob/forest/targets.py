@@ -216,7 +216,8 @@ class Numbers:
         parts = [np.bincount(place, w, n) for w in (weight, weight * self.number[rows])]
         out = np.zeros(n_columns)
         means = nursery.means(None, GAINS_STRENGTH)
-        _forest.gains(nursery.nodes, means, np.stack(parts, axis=1), out)
+        sums = np.stack(parts, axis=1).astype(np.float64)  # whole numbers where no row is left out
+        _forest.gains(nursery.nodes, means, sums, out)
         return out / max(float(weight.sum()), np.finfo(float).tiny)
 
     def loss(self, means: Means) -> float:
