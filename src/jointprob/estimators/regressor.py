@@ -1,4 +1,4 @@
-"""JEPARegressor: predictive distributions of a number from forests and boosted trees."""
+"""JEPARegressor: predictive distributions of a number from forests, boosted trees and joints."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from jointprob.predict.folds import ordered_rows
 from jointprob.predict.numbers import fit_numbers
 from jointprob.predict.predictive import PredictiveDistribution, check_levels
 from jointprob.progress import reporting
+from jointprob.query import Joint
 from jointprob.table import Table, check_sample_weight, conform, read_table
 
 NAME = "JEPARegressor"
@@ -25,8 +26,9 @@ Floats = NDArray[np.float64]
 class JEPARegressor(RegressorMixin, BaseEstimator):
     """Predictive distributions of a number for tables with numeric, categorical, missing cells.
 
-    Boosted trees and three bags of trees say what the mean is; the leaves of a bag say how targets
-    spread about it. What is believed, and how much, is learnt from rows not seen.
+    Boosted trees, three bags of trees and a joint distribution say what the mean is; the leaves of
+    a bag and the joint say how targets spread about it. What is believed, and how much, is learnt
+    from rows not seen.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
+    joint_ : Joint
+        Of the columns of X: the mixture over bins of the target of their joints.
     feature_importances_ : float64 (n_features_in_,)
         What the splits on each column gain out of bag in the bag of best splits: squared error of
         a tree, as a share of the target's variance. Columns that mislead are below 0.
@@ -58,10 +62,13 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
       targets, and put back after; that, and the leaves' size, are those of the least continuous
       ranked probability score out of bag. Probabilities then pass through a beta distribution that
       makes them uniform out of bag.
+    - Joint: Bayes' rule over joints of the rows of up to 24 bins of the target, which lean on a joint
+      of all rows. Its share in the distribution is chosen by the same score.
     - A target of at most 256 distinct values is a distribution over these values.
 
-    Rows that miss a cell go both ways at a split, by the share of rows that went there, unless rows
-    missed cells in the same way in fit.
+    A row that misses cells as no row did in fit goes both ways at every split on one of them, by the
+    share of rows that went there, and has weights of its own, learnt on rows from which cells were
+    taken away. The joint integrates missing cells out.
 
     A weight means repeats: whole weights give the fit of repeated rows, bit for bit unless they add
     up to more than four times the rows and 100,000.
@@ -123,7 +130,9 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
         with reporting(self.verbose) as progress:
             model = fit_numbers(table.take(rows), y[rows], weight, seed, self.n_jobs, progress)
         self.feature_importances_ = model.importances
-        self._model, self._schema = model, table.schema
+        members = model.joint.joints.members(model.joint.pool.log_prior)
+        self.joint_ = Joint(table.schema, members, float(weight.sum()))
+        self._model = model
         keep_names(self, table.schema)
         return self
 
@@ -160,7 +169,7 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
 
     def _table(self, X: Any) -> Table:
         check_is_fitted(self)
-        return conform(X, self._schema, False, "X", NAME)
+        return conform(X, self.joint_.schema, False, "X", NAME)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -76,55 +76,72 @@ class LeafRows:
     weight : float32 (n_rows,)
     seed : int
         That of the bag.
-    judged : int64
-        Rows whose distributions are wanted out of bag.
     n_jobs : int, optional
     """
 
     def __init__(
-        self, bag: Bag, binned: Binned, weight: Weights, seed: int, judged: NDArray[np.int64],
-        n_jobs: int | None,
-    ) -> None:  # fmt: skip
-        self.bag, self.judged, self.n_jobs = bag, judged, n_jobs
-        by_row = binned.by_row[judged]
+        self, bag: Bag, binned: Binned, weight: Weights, seed: int, n_jobs: int | None
+    ) -> None:
+        self.bag, self.seed, self.n_rows, self.n_jobs = bag, seed, binned.n_rows, n_jobs
         trees = range(len(bag.trees))
         tasks = [partial(_rows_of_tree, bag, binned, weight, seed, tree) for tree in trees]
         parts = run_tasks(tasks, n_jobs)
         self.first = np.concatenate([[0], np.cumsum(np.concatenate([p[0] for p in parts]))])
         self.row = np.concatenate([p[1] for p in parts])
         self.weight = np.concatenate([p[2] for p in parts])
-        self.outside = [
-            np.flatnonzero(bootstrap(seed, tree, binned.n_rows)[judged] == 0) for tree in trees
-        ]
-        self.reached = [
-            bag.trees.leaves(tree, by_row[outside])
-            for tree, outside in zip(trees, self.outside, strict=True)
-        ]
 
     def targets(self, cell: Bytes) -> LeafTargets:
         """The leaves' rows as cells of their targets; cell (n_rows,)."""
         return LeafTargets(self.bag, self.first, cell[self.row], self.weight)
 
-    def out_of_bag(self, targets: LeafTargets) -> Weights:
-        """Weights of the judged rows by the trees grown without each, (n_judged, 256).
+    def reach(self, rows: NDArray[np.int64], by_row: Bytes) -> Reached:
+        """Leaves of training rows in the trees grown without each.
+
+        Parameters
+        ----------
+        rows : int64
+            Positions among the rows of the fit.
+        by_row : uint8 (len(rows), n_columns)
+            Their bins; cells may have been taken away since.
+        """
+        trees = self.bag.trees
+
+        def descend(tree: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+            outside = np.flatnonzero(bootstrap(self.seed, tree, self.n_rows)[rows] == 0)
+            return outside, trees.leaves(tree, by_row[outside])
+
+        tasks = [partial(descend, tree) for tree in range(len(trees))]
+        return Reached(len(rows), run_tasks(tasks, self.n_jobs), self.n_jobs)
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """For each tree, which rows it was grown without, and the leaves they reach."""
+
+    n_rows: int
+    by_tree: list[tuple[NDArray[np.int64], NDArray[np.int32]]]
+    n_jobs: int | None
+
+    def weights(self, targets: LeafTargets) -> Weights:
+        """Weights over cells out of bag, (n_rows, 256).
 
         Rows that every bag holds get weight 0 throughout.
         """
-        trees = range(len(self.bag.trees))
+        trees = range(len(self.by_tree))
         groups = [trees[i : i + TREES_A_TASK] for i in range(0, len(trees), TREES_A_TASK)]
         parts = run_tasks([partial(self._add, targets, g) for g in groups], self.n_jobs)
-        times = np.zeros(len(self.judged))
-        for outside in self.outside:
+        times = np.zeros(self.n_rows)
+        for outside, _ in self.by_tree:
             times[outside] += 1
         out = np.sum(parts, axis=0) / np.maximum(times, 1)[:, None]
         return np.asarray(out, np.float32)
 
     def _add(self, targets: LeafTargets, trees: Sequence[int]) -> Weights:
-        out = np.zeros((len(self.judged), N_CELLS), np.float32)
+        out = np.zeros((self.n_rows, N_CELLS), np.float32)
         for tree in trees:
-            outside = self.outside[tree]
+            outside, leaves = self.by_tree[tree]
             own = np.zeros((len(outside), N_CELLS), np.float32)
-            targets.spread(tree, self.reached[tree], own)
+            targets.spread(tree, leaves, own)
             out[outside] += own
         return out
 

@@ -13,20 +13,18 @@ from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
-from jointprob.joint.classes import ClassJoints, Holes, fit_class_joints
+from jointprob.joint.classes import ClassJoints, fit_class_joints
 from jointprob.predict.folds import assign_folds
+from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
 from jointprob.progress import Progress, silent
-from jointprob.table import MISSING, Table
+from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
 PRIOR_ROWS = 0.5  # of every class
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
-HOLED_ROWS = 1500  # from which cells are taken away, to learn how to pool such rows
-HOLED_SHARE = (0.1, 0.6)  # of the cells of a row, from least to most
-HOLES_STREAM = 18  # second word of the key: no two uses of a seed share a stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,16 +108,6 @@ class LabelModel:
         return pool.log_proba(members)
 
 
-def take_away(table: Table, cells: NDArray[np.bool_]) -> Table:
-    """The table with some cells missing; cells (n_columns,) or (n_rows, n_columns)."""
-    cells = np.broadcast_to(cells, (table.n_rows, len(table.columns)))
-    columns = []
-    for j, column in enumerate(table.columns):
-        missing = np.nan if column.dtype.kind == "f" else MISSING
-        columns.append(np.where(cells[:, j], missing, column).astype(column.dtype))
-    return Table(table.schema, table.n_rows, columns)
-
-
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
     """A score for each class, where there was one for the second of two."""
     return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
@@ -152,7 +140,7 @@ def fit_labels(
         bags.append(bag)
         members.append(log_shares(spread(shares), prior))
         progress(f"forest {i + 1}")
-    holes = _make_holes(table, seed)
+    holes = make_holes(table, seed)
     joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
     progress("joints of classes")
     members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
@@ -171,15 +159,6 @@ def fit_labels(
     return LabelModel(
         binning, tuple(bags), boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
     )
-
-
-def _make_holes(table: Table, seed: int) -> Holes:
-    """Some rows, from each of which a share of cells of its own is taken away."""
-    random = np.random.Generator(np.random.Philox(key=[seed, HOLES_STREAM]))
-    rows = np.sort(random.permutation(table.n_rows)[:HOLED_ROWS])
-    shares = random.uniform(*HOLED_SHARE, (len(rows), 1))
-    cells = random.random((len(rows), len(table.columns))) < shares
-    return Holes(rows, take_away(table.take(rows), cells))
 
 
 def _boost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,11 @@ from scipy.special import betainc
 from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
-from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets
+from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets, Reached
 from jointprob.forest.targets import Numbers, growth_for, trees_for
+from jointprob.predict.binned import BinnedJoint, fit_binned
 from jointprob.predict.folds import assign_folds
+from jointprob.predict.holes import make_holes
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.predictive import Cells, PredictiveDistribution
 from jointprob.progress import Progress, silent
@@ -24,6 +27,8 @@ Floats = NDArray[np.float64]
 
 WIDE_LEAF = 5  # rows of the leaves of a bag grown for the spread of its targets
 CENTERINGS = (0.0, 0.5, 1.0)
+JOINT_SHARES = (0.0, 0.15, 0.35, 0.65)  # of the joint, in the distribution
+LEAST_GAIN = 0.002  # of the score, relative: what is worth less is left out
 JUDGED_ROWS = 3000  # rows on which distributions are compared, at most
 GLOBAL_SHARE = 0.01  # of all targets, in every row's distribution
 PRIOR_ROWS = 2.0  # that speak for equal weights of the means
@@ -34,74 +39,146 @@ JUDGE_STREAM = 16  # second word of the key: no two uses of a seed share a strea
 
 
 @dataclass(frozen=True, eq=False)
+class Way:
+    """How some rows are predicted.
+
+    Parameters
+    ----------
+    weights : float64 (n_members,)
+        Of the means of the boosted trees, each bag, and the joint.
+    joint_share : float
+        Of the joint in the distribution; the leaves say the rest.
+    warp : float64 (2,)
+        Parameters of the beta distribution that probabilities are passed through, so that they
+        are uniform out of bag.
+    """
+
+    weights: Floats
+    joint_share: float
+    warp: Floats
+
+    @property
+    def asks_joint(self) -> bool:
+        return bool(self.weights[-1] > 0 or self.joint_share > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Where targets lie in every leaf.
+
+    Parameters
+    ----------
+    leaves : LeafTargets
+        Of the targets less `centering` times the mean.
+    centering : float
+    cells : Cells
+    overall : float64 (n_cells,)
+        Weights of the cells over all training rows.
+    """
+
+    leaves: LeafTargets
+    centering: float
+    cells: Cells
+    overall: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class NumberModel:
     """p(y | x), its mean and its spread.
 
     Parameters
     ----------
     binning : Binning
-    members : tuple of Bag or Boosted
-        Say what the mean is, each of the target less `center`, over `scale`.
-    weights : float64 (n_members,)
+    boosted : Boosted
+    bags : tuple of Bag
+        These and `boosted` say what the mean is, less `center`, over `scale`.
+    joint : BinnedJoint
+    usual, strange : Way
+        The second for rows that miss cells as no row did in fit.
     center, scale : float
-    leaves : LeafTargets
-        Where targets, less `centering` times the mean, lie in every leaf.
-    centering : float
-    cells : Cells
-    overall : float64 (256,)
-        Weights of the cells over all training rows.
-    warp : float64 (2,)
-        Parameters of the beta distribution that probabilities are passed through, so that they
-        are uniform out of bag.
+    spread : Spread
     patterns : Patterns
         Which cells rows missed in fit.
-    importances : float64 (n_columns,)
-        What the splits on each column gain out of bag, over the target's variance.
     """
 
     binning: Binning
-    members: tuple[Bag | Boosted, ...]
-    weights: Floats
+    boosted: Boosted
+    bags: tuple[Bag, ...]
+    joint: BinnedJoint
+    usual: Way
+    strange: Way
     center: float
     scale: float
-    leaves: LeafTargets
-    centering: float
-    cells: Cells
-    overall: Floats
-    warp: Floats
+    spread: Spread
     patterns: Patterns
-    importances: Floats
+
+    @property
+    def importances(self) -> Floats:
+        """What the splits on each column gain out of bag, over the target's variance."""
+        return self.bags[0].gains
 
     def mean(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Means, (n_rows,)."""
-        return self._mean(self.binning.bin(table, n_jobs), n_jobs)
-
-    def _mean(self, binned: Binned, n_jobs: int | None) -> Floats:
-        out = np.full(binned.n_rows, self.center)
-        strange = self.patterns.strange(binned)
-        for rows, both_ways in ((~strange, False), (strange, True)):
-            if not rows.any():
-                continue
-            by_row = np.ascontiguousarray(binned.by_row[rows])
-            for member, weight in zip(self.members, self.weights, strict=True):
-                said = (
-                    member.means(by_row, n_jobs, both_ways)
-                    if isinstance(member, Bag)
-                    else member.scores(by_row, n_jobs, both_ways)
-                )
-                out[rows] += self.scale * weight * said[:, 0].astype(np.float64)
+        out = np.empty(table.n_rows)
+        for rows, part, binned, way in self._parts(table, n_jobs):
+            out[rows] = self._mean(way, binned, self._bins(way, part, n_jobs), n_jobs)
         return out
 
     def distribution(self, table: Table, n_jobs: int | None = None) -> PredictiveDistribution:
         """The predictive distribution of each row."""
+        spread = self.spread
+        mean, weight = np.empty(table.n_rows), np.empty((table.n_rows, len(spread.overall)))
+        for rows, part, binned, way in self._parts(table, n_jobs):
+            bins = self._bins(way, part, n_jobs)
+            mean[rows] = self._mean(way, binned, bins, n_jobs)
+            own = spread.leaves.weights(binned.by_row, n_jobs)
+            weight[rows] = _pooled(own, bins, mean[rows], self.joint, spread, way)
+        return PredictiveDistribution(spread.cells, weight, spread.centering * mean, mean)
+
+    def _parts(
+        self, table: Table, n_jobs: int | None
+    ) -> list[tuple[NDArray[np.int64], Table, Binned, Way]]:
+        """Rows that miss cells as in fit, and others."""
         binned = self.binning.bin(table, n_jobs)
-        mean = self._mean(binned, n_jobs)
-        own = self.leaves.weights(binned.by_row, n_jobs)[:, : len(self.overall)]
-        weight = warped(mixed(own, self.overall), self.warp)
-        return PredictiveDistribution(self.cells, weight, self.centering * mean, mean)
+        strange = self.patterns.strange(binned)
+        chosen = ((np.flatnonzero(~strange), self.usual), (np.flatnonzero(strange), self.strange))
+        return [
+            (rows, table.take(rows), binned.take(rows), way) for rows, way in chosen if len(rows)
+        ]
+
+    def _bins(self, way: Way, table: Table, n_jobs: int | None) -> Floats | None:
+        return self.joint.bins(table, way is self.strange, n_jobs) if way.asks_joint else None
+
+    def _mean(self, way: Way, binned: Binned, bins: Floats | None, n_jobs: int | None) -> Floats:
+        by_row, both_ways = binned.by_row, way is self.strange
+        out = np.zeros(binned.n_rows)
+        if way.weights[0] > 0:
+            out += way.weights[0] * self.boosted.scores(by_row, n_jobs, both_ways)[:, 0]
+        for bag, weight in zip(self.bags, way.weights[1:], strict=False):
+            if weight > 0:
+                out += weight * bag.means(by_row, n_jobs, both_ways)[:, 0]
+        if bins is not None:
+            out += way.weights[-1] * (self.joint.mean(bins) - self.center) / self.scale
+        return self.center + self.scale * out
 
 
-def mixed(weight: NDArray[np.floating], overall: Floats) -> Floats:
+def _pooled(
+    own: NDArray[np.floating[Any]],
+    bins: Floats | None,
+    mean: Floats,
+    joint: BinnedJoint,
+    spread: Spread,
+    way: Way,
+) -> Floats:
+    """Weights of the cells by leaves and joint, (n_rows, n_cells)."""
+    weight = mixed(own[:, : len(spread.overall)], spread.overall)
+    if bins is not None and way.joint_share > 0:
+        other = joint.weights(bins, spread.cells, spread.centering * mean)
+        weight = (1 - way.joint_share) * weight + way.joint_share * other
+    return warped(weight, way.warp)
+
+
+def mixed(weight: NDArray[np.floating[Any]], overall: Floats) -> Floats:
     """Weights of cells with a little of those of all rows; each row adds up to 1."""
     weight = np.asarray(weight, np.float64)
     total = weight.sum(axis=1, keepdims=True)
@@ -118,6 +195,15 @@ def warped(weight: Floats, warp: Floats) -> Floats:
     return np.diff(mapped, axis=1, prepend=0)
 
 
+class _Rows(NamedTuple):
+    """Rows of the fit that distributions are judged on, each by what has not seen it."""
+
+    number: Floats
+    weight: Floats
+    mean: Floats
+    bins: Floats
+
+
 def fit_numbers(
     table: Table,
     number: Floats,
@@ -126,7 +212,7 @@ def fit_numbers(
     n_jobs: int | None,
     progress: Progress = silent,
 ) -> NumberModel:
-    """Fit forests and boosted trees; stack their means and choose the spread out of bag."""
+    """Fit forests, boosted trees and joints; what each says of rows not seen decides its part."""
     binning = fit_binning(table, weight)
     binned = binning.bin(table, n_jobs)
     center = float(np.average(number, weights=weight))
@@ -134,50 +220,70 @@ def fit_numbers(
     target = Numbers(
         ((number - center) / scale).astype(np.float32), (weight / weight.mean()).astype(np.float32)
     )
-    boosted, scores = _boost(binned, target, seed, n_jobs)
+    holes = make_holes(table, seed)
+    holed_rows, holed = holes.rows, binning.bin(holes.table, n_jobs).by_row
+    folds = assign_folds(np.zeros(len(number), np.int64), seed)
+    boosted, scores = _boost(binned, target, folds, seed, n_jobs)
+    means: list[NDArray[np.floating[Any]]] = [scores[:, 0]]
+    holed_means: list[NDArray[np.floating[Any]]]
+    holed_means = [boosted.out_of_fold(holed, folds[holed_rows], n_jobs, both_ways=True)[:, 0]]
     progress("boosted trees")
     bags: list[Bag] = []
-    means = [scores[:, 0]]
     d = binned.n_columns
     kinds = [growth_for(d, False), growth_for(d, False, WIDE_LEAF), growth_for(d, True)]
     for i, growth in enumerate(kinds):
         bag, said = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
         bags.append(bag)
         means.append(said[:, 0])
+        less = bag.out_of_bag(holed, holed_rows, len(number), seed + i, target.baseline, n_jobs)
+        holed_means.append(less[:, 0])
         progress(f"forest {i + 1}")
-    weights = _stack(np.stack(means, axis=1).astype(np.float64), target)
-    mean = center + scale * (np.stack(means, axis=1) @ weights)
+    joint, seen = fit_binned(
+        table, number, weight, *make_cells(number, weight), holes, seed, n_jobs
+    )
+    means.append((joint.mean(seen.whole) - center) / scale)
+    holed_means.append((joint.mean(seen.holed) - center) / scale)
+    progress("joint")
+    weights, mean = _stack(means, target)
+    holed_weights, holed_mean = _stack(holed_means, target.take(holed_rows))
+    mean, holed_mean = center + scale * mean, center + scale * holed_mean
+
     random = np.random.Generator(np.random.Philox(key=[seed, JUDGE_STREAM]))
-    judged = np.sort(random.permutation(len(number))[:JUDGED_ROWS])
-    leaves = [
-        LeafRows(bag, binned, target.weight, seed + i, judged, n_jobs)
-        for i, bag in enumerate(bags[:2])
-    ]
-    found = [
-        _spread(rows, number, mean, weight, centering)
-        for rows in leaves
-        for centering in CENTERINGS
-    ]
-    _, leaf_targets, centering, cells, overall, warp = min(found, key=lambda one: one[0])
+    rows = np.sort(random.permutation(len(number))[:JUDGED_ROWS])
+    judged = _Rows(number[rows], weight[rows], mean[rows], seen.whole[rows])
+    found = []
+    for i, bag in enumerate(bags[:2]):
+        leaf_rows = LeafRows(bag, binned, target.weight, seed + i, n_jobs)
+        reached = leaf_rows.reach(rows, binned.by_row[rows])
+        for centering in CENTERINGS:
+            spread = _spread(leaf_rows, number, mean, weight, centering)
+            loss, _ = _warp_and_score(reached, spread, judged, joint, 0.0)
+            found.append((loss, spread, leaf_rows, reached))
+    _, spread, leaf_rows, reached = min(found, key=lambda one: one[0])
+    usual = Way(weights, *_joint_share(reached, spread, judged, joint))
+    holed_judged = _Rows(number[holed_rows], weight[holed_rows], holed_mean, seen.holed)
+    holed_reached = leaf_rows.reach(holed_rows, holed)
+    strange = Way(holed_weights, *_joint_share(holed_reached, spread, holed_judged, joint))
     progress("spread")
-    members: list[Bag | Boosted] = [boosted, *bags]
-    kept = np.flatnonzero(weights)
     return NumberModel(
-        binning, tuple(members[i] for i in kept), weights[kept], center, scale, leaf_targets,
-        centering, cells, overall, warp, Patterns.of(binned), bags[0].gains,
+        binning, boosted, tuple(bags), joint, usual, strange, center, scale, spread,
+        Patterns.of(binned),
     )  # fmt: skip
 
 
 def _boost(
-    binned: Binned, target: Numbers, seed: int, n_jobs: int | None
+    binned: Binned, target: Numbers, folds: NDArray[np.int64], seed: int, n_jobs: int | None
 ) -> tuple[Boosted, NDArray[np.float32]]:
     loss = Loss(target.number, target.weight, np.zeros(1, np.float32))
-    folds = assign_folds(np.zeros(binned.n_rows, np.int64), seed)
     return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
 
 
-def _stack(means: Floats, target: Numbers) -> Floats:
-    """Non-negative weights of least squared error on rows not seen; small ones are left out."""
+def _stack(members: list[NDArray[np.floating[Any]]], target: Numbers) -> tuple[Floats, Floats]:
+    """Non-negative weights of least squared error on rows not seen, and the stacked means.
+
+    Small weights are left out: what is not asked costs no time.
+    """
+    means = np.stack(members, axis=1).astype(np.float64)
     root = np.sqrt(target.weight.astype(np.float64))
     number = target.number.astype(np.float64)
     n, kept = means.shape[1], np.arange(means.shape[1])
@@ -192,23 +298,41 @@ def _stack(means: Floats, target: Numbers) -> Floats:
         kept = kept[:1] if small.all() else kept[~small]
     weights = np.zeros(n)
     weights[kept] = found
-    return weights
+    return weights, means @ weights
 
 
 def _spread(
-    leaves: LeafRows, number: Floats, mean: Floats, weight: Floats, centering: float
-) -> tuple[float, LeafTargets, float, Cells, Floats, Floats]:
-    """How targets spread when part of the mean is taken off: loss out of bag, and its tables."""
+    leaf_rows: LeafRows, number: Floats, mean: Floats, weight: Floats, centering: float
+) -> Spread:
+    """How targets spread when part of the mean is taken off."""
     cells, cell = make_cells(number - centering * mean, weight)
-    targets, rows = leaves.targets(cell), leaves.judged
     overall = np.bincount(cell, weight, len(cells.low)) / weight.sum()
-    own = mixed(leaves.out_of_bag(targets)[:, : len(overall)], overall)
-    warp = _fit_warp(own, cell[rows], weight[rows])
-    distribution = PredictiveDistribution(
-        cells, warped(own, warp), centering * mean[rows], mean[rows]
-    )
-    loss = _crps(distribution, number[rows], weight[rows])
-    return loss, targets, centering, cells, overall, warp
+    return Spread(leaf_rows.targets(cell), centering, cells, overall)
+
+
+def _joint_share(
+    reached: Reached, spread: Spread, rows: _Rows, joint: BinnedJoint
+) -> tuple[float, Floats]:
+    """Share of the joint with the best score, and the warp that goes with it."""
+    tried = [_warp_and_score(reached, spread, rows, joint, share) for share in JOINT_SHARES]
+    losses = [loss for loss, _ in tried]
+    best = int(np.argmin(losses))
+    if losses[best] > losses[0] * (1 - LEAST_GAIN):
+        best = 0
+    return JOINT_SHARES[best], tried[best][1]
+
+
+def _warp_and_score(
+    reached: Reached, spread: Spread, rows: _Rows, joint: BinnedJoint, share: float
+) -> tuple[float, Floats]:
+    """Continuous ranked probability score out of bag, and the warp it takes."""
+    flat = Way(np.zeros(1), share, np.ones(2))
+    own = reached.weights(spread.leaves)
+    weight = _pooled(own, rows.bins, rows.mean, joint, spread, flat)
+    shift = spread.centering * rows.mean
+    warp = _fit_warp(weight, spread.cells.find(rows.number - shift), rows.weight)
+    distribution = PredictiveDistribution(spread.cells, warped(weight, warp), shift, rows.mean)
+    return _crps(distribution, rows.number, rows.weight), warp
 
 
 def make_cells(numbers: Floats, weight: Floats) -> tuple[Cells, NDArray[np.uint8]]:
@@ -241,7 +365,7 @@ def _close_gaps(low: Floats, high: Floats) -> None:
     low[1:] = np.where(both, middle, np.where(right, high[:-1], low[1:]))
 
 
-def _fit_warp(weight: Floats, cell: NDArray[np.uint8], row_weight: Floats) -> Floats:
+def _fit_warp(weight: Floats, cell: NDArray[np.int64], row_weight: Floats) -> Floats:
     """Beta distribution of the probabilities below each row's own target, by moments."""
     below = np.cumsum(weight, axis=1)
     rows = np.arange(len(cell))

@@ -1,0 +1,116 @@
+"""The joint's conditional distribution of a number, in bins: Bayes' rule over joints of bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from jointprob.joint.classes import ClassJoints, Holes, fit_class_joints
+from jointprob.predict.pool import Pool, fit_pool
+from jointprob.predict.predictive import Cells, PredictiveDistribution
+from jointprob.table import Table
+
+Floats = NDArray[np.float64]
+
+LEAST_BINS, MOST_BINS = 4, 24
+ROWS_A_BIN = 40
+EXPECTED = np.array([0.5])  # exponent of the density in Bayes' rule, without evidence
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedJoint:
+    """p(y | x) proportional to p(bin of y) p(x | bin of y), and within a bin as overall.
+
+    Parameters
+    ----------
+    joints : ClassJoints
+        Of the rows of each bin.
+    pool, strange_pool : Pool
+        The exponent of p(x | bin) that predicts best; the second where cells were taken away.
+    cells : Cells
+    shares : float64 (n_bins, n_cells)
+        Of the cells in each bin.
+    means : float64 (n_bins,)
+    """
+
+    joints: ClassJoints
+    pool: Pool
+    strange_pool: Pool
+    cells: Cells
+    shares: Floats
+    means: Floats
+
+    def bins(self, table: Table, strange: bool, n_jobs: int | None = None) -> Floats:
+        """Probability of each bin, (n_rows, n_bins)."""
+        pool = self.strange_pool if strange else self.pool
+        return np.exp(pool.log_proba([self.joints.evidence(table, n_jobs) + pool.log_prior]))
+
+    def mean(self, bins: Floats) -> Floats:
+        """Mean, (n_rows,)."""
+        return np.asarray(bins @ self.means)
+
+    def weights(self, bins: Floats, cells: Cells, shift: Floats) -> Floats:
+        """Weights of other cells, of the number less each row's shift, (n_rows, n_cells)."""
+        own = PredictiveDistribution(self.cells, bins @ self.shares, np.zeros(len(bins)), shift)
+        below = own.cdf(cells.high[None, :] + shift[:, None])
+        below[:, -1] = 1
+        return np.diff(below, axis=1, prepend=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Probabilities of the bins for rows of the fit, each without its fold."""
+
+    whole: Floats
+    holed: Floats
+
+
+def fit_binned(
+    table: Table,
+    number: Floats,
+    weight: Floats,
+    cells: Cells,
+    cell: NDArray[np.uint8],
+    holes: Holes,
+    seed: int,
+    n_jobs: int | None,
+) -> tuple[BinnedJoint, Seen]:
+    """Fit a joint for each bin of about equal weight.
+
+    Parameters
+    ----------
+    cells, cell : Cells, uint8 (n_rows,)
+        Cells of the number, and that of each row.
+    """
+    n_bins = int(np.clip(len(number) // ROWS_A_BIN, LEAST_BINS, MOST_BINS))
+    label = _bin_of_row(cell, weight, len(cells.low), n_bins)
+    n_bins = int(label.max()) + 1
+    joints = fit_class_joints(table, label, weight, n_bins, seed, n_jobs, holes=holes)
+    counts = np.bincount(label, weight, n_bins)
+    log_prior = np.log(counts / counts.sum())
+    whole, holed = joints.out_of_fold_evidence + log_prior, joints.holed_evidence + log_prior
+    rows = holes.rows
+    pool = fit_pool([log_softmax(whole, axis=1)], log_prior, EXPECTED, label, weight)
+    strange_pool = fit_pool(
+        [log_softmax(holed, axis=1)], log_prior, EXPECTED, label[rows], weight[rows]
+    )
+    shares = np.zeros((n_bins, len(cells.low)))
+    np.add.at(shares, (label, cell), weight)
+    shares /= shares.sum(axis=1, keepdims=True)
+    means = np.bincount(label, weight * number, n_bins) / counts
+    model = BinnedJoint(joints, pool, strange_pool, cells, shares, means)
+    seen = Seen(np.exp(pool.log_proba([whole])), np.exp(strange_pool.log_proba([holed])))
+    return model, seen
+
+
+def _bin_of_row(
+    cell: NDArray[np.uint8], weight: Floats, n_cells: int, n_bins: int
+) -> NDArray[np.int64]:
+    """Neighbouring cells share a bin."""
+    counts = np.bincount(cell, weight, n_cells)
+    middle = np.cumsum(counts) - counts / 2
+    wanted = np.minimum((middle / counts.sum() * n_bins).astype(np.int64), n_bins - 1)
+    return np.asarray(np.unique(wanted[cell], return_inverse=True)[1].ravel())
