@@ -62,13 +62,13 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
       targets, and put back after; that, and the leaves' size, are those of the least continuous
       ranked probability score out of bag. Probabilities then pass through a beta distribution that
       makes them uniform out of bag.
-    - Joint: Bayes' rule over joints of the rows of up to 24 bins of the target, which lean on a joint
-      of all rows. Its share in the distribution is chosen by the same score.
+    - Joint: Bayes' rule over joints of the rows of up to 24 bins of the target, which lean on a
+      joint of all rows. Its share in the distribution is chosen by the same score.
     - A target of at most 256 distinct values is a distribution over these values.
 
-    A row that misses cells as no row did in fit goes both ways at every split on one of them, by the
-    share of rows that went there, and has weights of its own, learnt on rows from which cells were
-    taken away. The joint integrates missing cells out.
+    A row that misses cells as no row did in fit goes both ways at every split on one of them, by
+    the share of rows that went there, and has weights of its own, learnt on rows from which cells
+    were taken away. The joint integrates missing cells out.
 
     A weight means repeats: whole weights give the fit of repeated rows, bit for bit unless they add
     up to more than four times the rows and 100,000.

@@ -25,6 +25,7 @@ from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
+MANY_ROWS, FINE_LEAF = 10_000, 3  # rows of the leaves of other bags, when rows are many
 WIDE_LEAF = 5  # rows of the leaves of a bag grown for the spread of its targets
 CENTERINGS = (0.0, 0.5, 1.0)
 JOINT_SHARES = (0.0, 0.15, 0.35, 0.65)  # of the joint, in the distribution
@@ -230,7 +231,10 @@ def fit_numbers(
     progress("boosted trees")
     bags: list[Bag] = []
     d = binned.n_columns
-    kinds = [growth_for(d, False), growth_for(d, False, WIDE_LEAF), growth_for(d, True)]
+    fine = 1 if len(number) <= MANY_ROWS else FINE_LEAF
+    kinds = [
+        growth_for(d, s, rows) for s, rows in ((False, fine), (False, WIDE_LEAF), (True, fine))
+    ]
     for i, growth in enumerate(kinds):
         bag, said = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
         bags.append(bag)
