@@ -211,15 +211,15 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
     def _positions(self, y: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
         if y.shape != (n_rows,):
             raise ValueError(f"y has shape {y.shape}; allowed is ({n_rows},), a class for each row")
-        found = np.searchsorted(self.classes_, y)
-        found = np.minimum(found, len(self.classes_) - 1)
-        unseen = np.flatnonzero(self.classes_[found] != y)
+        known = {label: position for position, label in enumerate(self.classes_.tolist())}
+        found = np.array([known.get(label, -1) for label in y.tolist()], np.int64)
+        unseen = np.flatnonzero(found < 0)
         if unseen.size:
             raise ValueError(
                 f"y holds {y.tolist()[unseen[0]]!r} in row {unseen[0]}, a class that fit did not "
                 f"see; allowed are {preview(self.classes_.tolist())}"
             )
-        return found.astype(np.int64)
+        return found
 
     def _table(self, X: Any) -> Table:
         return conform(X, self.joint_.schema, False, "X", NAME)

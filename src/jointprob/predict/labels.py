@@ -72,6 +72,8 @@ class LabelModel:
             if len(chosen):
                 part = table.take(chosen), binned.take(chosen)
                 out[chosen] = self._pooled(pool, *part, pool is self.strange_pool, n_jobs)
+        # Bags hold some rows more often than others; the prior holds each once.
+        out[strange & binned.missing.all(axis=0)] = self.pool.log_prior
         return out
 
     def explain(
