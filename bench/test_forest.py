@@ -45,7 +45,7 @@ class Trees:
         n_candidates = max(1, int(np.sqrt(self.by_row.shape[1])))
         trees = []
         for tree in range(n_trees):
-            _forest.bootstrap(1, 2, tree, self.times)
+            _forest.bootstrap(1, 2, tree, len(self.times), self.times)
             rows = np.flatnonzero(self.times).astype(np.uint32)
             weight = self.times[rows].astype(np.float32)
             self.nursery.kernel.grow_classes(

@@ -64,15 +64,15 @@ int64_t jp_forest_work_size(const jp_bins *bins, int64_t n_bagged, int64_t n_cla
 
 /* ---- random numbers ---- */
 
-int jp_forest_bootstrap(const uint64_t key[2], int64_t tree, int64_t n_rows,
+int jp_forest_bootstrap(const uint64_t key[2], int64_t tree, int64_t n_rows, int64_t n_drawn,
                         uint8_t *restrict times)
 {
-    if (n_rows < 1 || n_rows > UINT32_MAX) return JP_ERR_SIZE;
+    if (n_rows < 1 || n_rows > UINT32_MAX || n_drawn < 1) return JP_ERR_SIZE;
     memset(times, 0, (size_t)n_rows);
-    for (int64_t i = 0; i < n_rows; i += 8) {
+    for (int64_t i = 0; i < n_drawn; i += 8) {
         jp_philox64 draw = jp_philox4x64((uint64_t)i, (uint64_t)tree, JP_STAGE_FOREST,
                                          DRAW_BOOTSTRAP, key[0], key[1]);
-        int64_t m = n_rows - i < 8 ? n_rows - i : 8;
+        int64_t m = n_drawn - i < 8 ? n_drawn - i : 8;
         for (int64_t k = 0; k < m; k++) {
             uint64_t word = (draw.word[k / 2] >> (32 * (k & 1))) & UINT32_MAX;
             uint8_t *t = times + (word * (uint64_t)n_rows >> 32);

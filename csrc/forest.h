@@ -66,8 +66,8 @@ typedef struct {
    sets (JP_THRESHOLD_SETS, JP_SET_WORDS). */
 int jp_forest_thresholds(uint32_t *restrict sets);
 
-/* How often bootstrap draw `tree` takes each of n_rows rows, at most 255 times. */
-int jp_forest_bootstrap(const uint64_t key[2], int64_t tree, int64_t n_rows,
+/* How often n_drawn draws for one tree take each of n_rows rows, at most 255 times. */
+int jp_forest_bootstrap(const uint64_t key[2], int64_t tree, int64_t n_rows, int64_t n_drawn,
                         uint8_t *restrict times);
 
 /* Bytes of work space for growing on n_bagged rows. */

@@ -214,11 +214,11 @@ def test_absent_levels_go_with_the_larger_side():
 
 def test_bootstrap_draws_as_many_rows_as_there_are():
     times = np.empty(1000, np.uint8)
-    _forest.bootstrap(3, 4, 0, times)
+    _forest.bootstrap(3, 4, 0, len(times), times)
     assert times.sum() == 1000
     assert 0.60 < (times > 0).mean() < 0.66
     again = np.empty_like(times)
-    _forest.bootstrap(3, 4, 1, again)
+    _forest.bootstrap(3, 4, 1, len(again), again)
     assert (again != times).any()
 
 

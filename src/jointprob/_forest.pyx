@@ -57,7 +57,7 @@ cdef extern from "forest.h" nogil:
 
     int JP_THRESHOLD_SETS
     int jp_forest_thresholds(uint32_t *)
-    int jp_forest_bootstrap(const uint64_t *, int64_t, int64_t, uint8_t *)
+    int jp_forest_bootstrap(const uint64_t *, int64_t, int64_t, int64_t, uint8_t *)
     int64_t jp_forest_work_size(const jp_bins *, int64_t, int64_t)
     int jp_forest_grow_classes(const jp_bins *, const uint32_t *, int64_t, const uint16_t *,
                                const float *, const jp_growth *, const uint64_t *, int64_t,
@@ -316,11 +316,12 @@ def thresholds(uint32_t[:, ::1] sets):
     check(jp_forest_thresholds(&sets[0, 0]))
 
 
-def bootstrap(uint64_t seed, uint64_t stream, int64_t tree, uint8_t[::1] times):
-    """How often the bootstrap of one tree takes each row (OUT)."""
+def bootstrap(uint64_t seed, uint64_t stream, int64_t tree, int64_t n_drawn,
+              uint8_t[::1] times):
+    """How often so many draws for one tree take each row (OUT)."""
     cdef uint64_t *key = [seed, stream]
     require(times.shape[0] > 0, "no rows")
-    check(jp_forest_bootstrap(key, tree, times.shape[0], &times[0]))
+    check(jp_forest_bootstrap(key, tree, times.shape[0], n_drawn, &times[0]))
 
 
 def log_loss_slopes(const uint32_t[::1] rows, const uint16_t[::1] label, const float[::1] weight,

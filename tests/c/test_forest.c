@@ -248,7 +248,7 @@ static void test_bad_arguments(void) {
     table t = draw_table(4, 2, 3, 4, 0);
     const uint64_t key[2] = {0, 0};
     uint8_t times[1];
-    CHECK(jp_forest_bootstrap(key, 0, 0, times) == JP_ERR_SIZE);
+    CHECK(jp_forest_bootstrap(key, 0, 0, 1, times) == JP_ERR_SIZE);
     jp_grown g = make_room(4, 3);
     void *work = allocate((size_t)jp_forest_work_size(&t.bins, 4, 3));
     jp_growth how = {0, 1, 20, 0};

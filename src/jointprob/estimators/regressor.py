@@ -62,7 +62,7 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
       targets, and put back after; that, and the leaves' size, are those of the least continuous
       ranked probability score out of bag. Probabilities then pass through a beta distribution that
       makes them uniform out of bag.
-    - Joint: Bayes' rule over joints of the rows of up to 24 bins of the target, which lean on a
+    - Joint: Bayes' rule over joints of the rows of up to 16 bins of the target, which lean on a
       joint of all rows. Its share in the distribution is chosen by the same score.
     - A target of at most 256 distinct values is a distribution over these values.
 

@@ -17,6 +17,7 @@ from jointprob.forest.trees import SHARE_UNITS, Nursery, Tree, Trees, pack
 from jointprob.threads import run_tasks
 
 TREES_A_TASK = 8
+MOST_DRAWN = 10_000  # rows of a tree's bag: of many rows, trees of fewer differ more, and are quick
 PILOT_TREES = 64  # grown first, to choose how much leaves shrink
 Floats = NDArray[np.float64]
 
@@ -129,7 +130,7 @@ def fit_bag(
 def bootstrap(seed: int, tree: int, n_rows: int) -> NDArray[np.uint8]:
     """How often a tree's bag holds each row, (n_rows,)."""
     times = np.empty(n_rows, np.uint8)
-    _forest.bootstrap(seed, BOOTSTRAP_STREAM, tree, times)
+    _forest.bootstrap(seed, BOOTSTRAP_STREAM, tree, min(n_rows, MOST_DRAWN), times)
     return times
 
 

@@ -15,7 +15,7 @@ from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
-LEAST_BINS, MOST_BINS = 4, 24
+LEAST_BINS, MOST_BINS = 4, 16
 ROWS_A_BIN = 40
 EXPECTED = np.array([0.5])  # exponent of the density in Bayes' rule, without evidence
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from jointprob.joint.classes import Holes
 from jointprob.table import MISSING, Table
 
-HOLED_ROWS = 1500  # at most
+HOLED_ROWS = 1000  # at most
 HOLED_SHARE = (0.1, 0.6)  # of the cells of a row, from least to most
 HOLES_STREAM = 18  # second word of the key: no two uses of a seed share a stream
 

@@ -13,7 +13,7 @@ from scipy.special import betainc
 from jointprob.forest.bagging import Bag, fit_bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
-from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets, Reached
+from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets
 from jointprob.forest.targets import Numbers, growth_for, trees_for
 from jointprob.predict.binned import BinnedJoint, fit_binned
 from jointprob.predict.folds import assign_folds
@@ -30,7 +30,7 @@ WIDE_LEAF = 5  # rows of the leaves of a bag grown for the spread of its targets
 CENTERINGS = (0.0, 0.5, 1.0)
 JOINT_SHARES = (0.0, 0.15, 0.35, 0.65)  # of the joint, in the distribution
 LEAST_GAIN = 0.002  # of the score, relative: what is worth less is left out
-JUDGED_ROWS = 3000  # rows on which distributions are compared, at most
+JUDGED_ROWS = 1500  # rows on which distributions are compared, at most
 GLOBAL_SHARE = 0.01  # of all targets, in every row's distribution
 PRIOR_ROWS = 2.0  # that speak for equal weights of the means
 LEAST_SHARE = 0.02  # a mean of less weight is left out
@@ -261,13 +261,14 @@ def fit_numbers(
         reached = leaf_rows.reach(rows, binned.by_row[rows])
         for centering in CENTERINGS:
             spread = _spread(leaf_rows, number, mean, weight, centering)
-            loss, _ = _warp_and_score(reached, spread, judged, joint, 0.0)
-            found.append((loss, spread, leaf_rows, reached))
-    _, spread, leaf_rows, reached = min(found, key=lambda one: one[0])
-    usual = Way(weights, *_joint_share(reached, spread, judged, joint))
+            own = reached.weights(spread.leaves)
+            loss, _ = _warp_and_score(own, spread, judged, joint, 0.0)
+            found.append((loss, spread, leaf_rows, own))
+    _, spread, leaf_rows, own = min(found, key=lambda one: one[0])
+    usual = Way(weights, *_joint_share(own, spread, judged, joint))
     holed_judged = _Rows(number[holed_rows], weight[holed_rows], holed_mean, seen.holed)
-    holed_reached = leaf_rows.reach(holed_rows, holed)
-    strange = Way(holed_weights, *_joint_share(holed_reached, spread, holed_judged, joint))
+    own = leaf_rows.reach(holed_rows, holed).weights(spread.leaves)
+    strange = Way(holed_weights, *_joint_share(own, spread, holed_judged, joint))
     progress("spread")
     return NumberModel(
         binning, boosted, tuple(bags), joint, usual, strange, center, scale, spread,
@@ -315,10 +316,10 @@ def _spread(
 
 
 def _joint_share(
-    reached: Reached, spread: Spread, rows: _Rows, joint: BinnedJoint
+    own: NDArray[np.floating[Any]], spread: Spread, rows: _Rows, joint: BinnedJoint
 ) -> tuple[float, Floats]:
     """Share of the joint with the best score, and the warp that goes with it."""
-    tried = [_warp_and_score(reached, spread, rows, joint, share) for share in JOINT_SHARES]
+    tried = [_warp_and_score(own, spread, rows, joint, share) for share in JOINT_SHARES]
     losses = [loss for loss, _ in tried]
     best = int(np.argmin(losses))
     if losses[best] > losses[0] * (1 - LEAST_GAIN):
@@ -327,11 +328,10 @@ def _joint_share(
 
 
 def _warp_and_score(
-    reached: Reached, spread: Spread, rows: _Rows, joint: BinnedJoint, share: float
+    own: NDArray[np.floating[Any]], spread: Spread, rows: _Rows, joint: BinnedJoint, share: float
 ) -> tuple[float, Floats]:
     """Continuous ranked probability score out of bag, and the warp it takes."""
     flat = Way(np.zeros(1), share, np.ones(2))
-    own = reached.weights(spread.leaves)
     weight = _pooled(own, rows.bins, rows.mean, joint, spread, flat)
     shift = spread.centering * rows.mean
     warp = _fit_warp(weight, spread.cells.find(rows.number - shift), rows.weight)
