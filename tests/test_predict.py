@@ -159,6 +159,9 @@ def test_cells_are_taken_away_from_a_copy():
     "numbers",
     [
         np.arange(5.0),
+        np.arange(2.0),
+        np.r_[np.arange(5.0), np.arange(5.0)],
+        RNG.normal(size=200),
         np.full(9, 2.5),
         RNG.normal(size=2000),
         np.r_[RNG.normal(size=1500), np.zeros(1000)],
@@ -171,7 +174,10 @@ def test_cells_are_ordered_and_hold_their_numbers(numbers):
     assert (cells.low <= cells.high).all() and (cells.high[:-1] <= cells.low[1:]).all()
     assert (cells.low[cell] <= numbers).all() and (numbers <= cells.high[cell]).all()
     assert cells.low[0] == numbers.min() and cells.high[-1] == numbers.max()
-    if len(np.unique(numbers)) <= N_CELLS:
+    if len(np.unique(numbers)) == len(numbers):
+        assert (cells.low < cells.high).all()  # no point for a value that was seen once
+        np.testing.assert_array_equal(cells.high[:-1], cells.low[1:])
+    if len(np.unique(numbers)) <= min(N_CELLS, len(numbers) // 2):
         np.testing.assert_array_equal(cells.low, np.unique(numbers))
         np.testing.assert_array_equal(cells.high, np.unique(numbers))
 

@@ -36,6 +36,7 @@ PRIOR_ROWS = 2.0  # that speak for equal weights of the means
 LEAST_SHARE = 0.02  # a mean of less weight is left out
 LEVELS = (np.arange(20) + 0.5) / 20
 MAP_KNOTS = 513
+ROWS_A_CELL = 4
 JUDGE_STREAM = 16  # second word of the key: no two uses of a seed share a stream
 
 
@@ -340,28 +341,36 @@ def _warp_and_score(
 
 
 def make_cells(numbers: Floats, weight: Floats) -> tuple[Cells, NDArray[np.uint8]]:
-    """At most 256 cells of about equal weight; a value that fills one alone becomes a point."""
+    """At most 256 cells of about equal weight.
+
+    A target of few values, each seen twice on average, has a point for each. Else cells hold four
+    rows on average, for a density needs neighbours, and a value that weighs as much as a cell is a
+    point.
+    """
     values, place = np.unique(numbers, return_inverse=True)
     counts = np.bincount(place, weight, len(values))
     spread = float(np.sqrt(np.cov(numbers, aweights=weight))) if len(values) > 1 else 0.0
     tail_mass, tail_scale = 1 / (len(numbers) + 1) / 2, max(spread / 4, np.finfo(float).tiny)
-    if len(values) <= N_CELLS:
-        cell_of_value = np.arange(len(values))
+    if len(values) <= min(N_CELLS, max(1, len(numbers) // 2)):
+        cell_of_value, point = np.arange(len(values)), np.ones(len(values), bool)
     else:
+        n_cells = min(N_CELLS, max(2, len(numbers) // ROWS_A_CELL))
         middle = np.cumsum(counts) - counts / 2
-        cell_of_value = np.minimum((middle / counts.sum() * N_CELLS).astype(np.int64), N_CELLS - 1)
+        cell_of_value = np.minimum((middle / counts.sum() * n_cells).astype(np.int64), n_cells - 1)
         cell_of_value = np.unique(cell_of_value, return_inverse=True)[1]
+        frequent = (counts * n_cells >= counts.sum()) & (np.bincount(place) > 1)
+        alone = np.bincount(cell_of_value)[cell_of_value] == 1
+        point = np.bincount(cell_of_value, frequent & alone).astype(bool)
     first = np.flatnonzero(np.diff(cell_of_value, prepend=-1))
     last = np.append(first[1:], len(values)) - 1
     low, high = values[first].copy(), values[last].copy()
-    if len(values) > N_CELLS:
-        _close_gaps(low, high)
+    _close_gaps(low, high, point)
     return Cells(low, high, tail_mass, tail_scale), cell_of_value[place].astype(np.uint8)
 
 
-def _close_gaps(low: Floats, high: Floats) -> None:
+def _close_gaps(low: Floats, high: Floats, point: NDArray[np.bool_]) -> None:
     """Neighbouring intervals meet half-way; points stay points."""
-    interval = high > low
+    interval = ~point
     middle = (high[:-1] + low[1:]) / 2
     both = interval[:-1] & interval[1:]
     left, right = interval[:-1] & ~interval[1:], ~interval[:-1] & interval[1:]
