@@ -320,7 +320,10 @@ def test_queries_that_are_refused(fitted, question, X, message):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["maybe"] * 120, "'maybe' in row 0, a class that fit did not see; allowed are 'no', 'yes'"),
+        (
+            ["maybe"] * 120,
+            "'maybe' in row 0, a class that fit did not see; allowed are 'no', 'yes'",
+        ),
         ([1] * 120, "1 in row 0"),
         ([None] * 120, "None in row 0"),
         (["yes"], r"y has shape \(1,\); allowed is \(120,\)"),

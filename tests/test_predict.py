@@ -26,7 +26,7 @@ def members(n_rows, n_classes, weights, seed=0):
     rng = np.random.default_rng(seed)
     log_prior = np.log(rng.dirichlet(np.full(n_classes, 5.0)))
     said = [log_softmax(rng.normal(size=(n_rows, n_classes)), axis=1) for _ in weights]
-    log_p = Pool(log_prior, np.array(weights), 0.0).log_proba(said)
+    log_p = Pool(log_prior, np.array(weights), 0.0).log_proba(said, n_rows)
     below = np.exp(log_p).cumsum(axis=1)
     label = (rng.random((n_rows, 1)) > below[:, :-1]).sum(axis=1)
     return said, log_prior, label
@@ -42,7 +42,7 @@ def test_weights_of_a_known_pool_are_found(n_classes):
 
 
 def penalised_loss(weights, said, log_prior, expected, label, row_weight):
-    log_p = Pool(log_prior, np.asarray(weights), 0.0).log_proba(said)
+    log_p = Pool(log_prior, np.asarray(weights), 0.0).log_proba(said, len(label))
     own = log_p[np.arange(len(label)), label]
     off = np.asarray(weights) - expected
     total = row_weight.sum()
@@ -73,9 +73,11 @@ def test_a_pool_of_members_without_evidence_is_the_prior():
     log_prior = np.log([0.2, 0.3, 0.5])
     pool = Pool(log_prior, np.array([0.7, 2.0]), 0.0)
     said = np.tile(log_prior, (4, 1))
-    np.testing.assert_allclose(pool.log_proba([said, said + 3]), said, atol=1e-12)
+    np.testing.assert_allclose(pool.log_proba([said, said + 3], 4), said, atol=1e-12)
     alone = Pool(log_prior, np.array([1.0, 0.0]), 0.0)
-    np.testing.assert_allclose(alone.log_proba([said, None]), said, atol=1e-12)
+    np.testing.assert_allclose(alone.log_proba([said, None], 4), said, atol=1e-12)
+    silent = Pool(log_prior, np.zeros(2), 0.0)
+    np.testing.assert_allclose(silent.log_proba([None, None], 4), said, atol=1e-12)
 
 
 def test_scores_of_two_classes_are_log_odds():

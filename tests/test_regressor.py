@@ -318,9 +318,7 @@ def test_predictions_agree_with_the_distribution(wedged):
     X, y = wedge(500, seed=2)
     d = wedged.predict_distribution(X)
     np.testing.assert_array_equal(d.mean(), wedged.predict(X))
-    np.testing.assert_array_equal(
-        wedged.predict_quantiles(X, [0.1, 0.9]), d.quantile([0.1, 0.9])
-    )
+    np.testing.assert_array_equal(wedged.predict_quantiles(X, [0.1, 0.9]), d.quantile([0.1, 0.9]))
     assert wedged.predict_quantiles(X, 0.5).shape == (500,)
     draws = d.sample(400, random_state=0)
     assert np.abs(draws.mean(axis=1) - d.mean()).mean() < 0.3 * d.std().mean()

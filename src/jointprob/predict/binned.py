@@ -46,7 +46,8 @@ class BinnedJoint:
     def bins(self, table: Table, strange: bool, n_jobs: int | None = None) -> Floats:
         """Probability of each bin, (n_rows, n_bins)."""
         pool = self.strange_pool if strange else self.pool
-        return np.exp(pool.log_proba([self.joints.evidence(table, n_jobs) + pool.log_prior]))
+        said = self.joints.evidence(table, n_jobs) + pool.log_prior
+        return np.exp(pool.log_proba([said], table.n_rows))
 
     def mean(self, bins: Floats) -> Floats:
         """Mean, (n_rows,)."""
@@ -102,7 +103,10 @@ def fit_binned(
     shares /= shares.sum(axis=1, keepdims=True)
     means = np.bincount(label, weight * number, n_bins) / counts
     model = BinnedJoint(joints, pool, strange_pool, cells, shares, means)
-    seen = Seen(np.exp(pool.log_proba([whole])), np.exp(strange_pool.log_proba([holed])))
+    seen = Seen(
+        np.exp(pool.log_proba([whole], len(whole))),
+        np.exp(strange_pool.log_proba([holed], len(holed))),
+    )
     return model, seen
 
 

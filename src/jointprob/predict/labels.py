@@ -107,7 +107,7 @@ class LabelModel:
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
         members.append(self.joints.evidence(table, n_jobs) + pool.log_prior if joints else None)
-        return pool.log_proba(members)
+        return pool.log_proba(members, binned.n_rows)
 
 
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.floating[Any]]:

@@ -40,15 +40,16 @@ class Pool:
     weights: Floats
     loss: float
 
-    def log_proba(self, members: Sequence[NDArray[np.floating[Any]] | None]) -> Floats:
+    def log_proba(self, members: Sequence[NDArray[np.floating[Any]] | None], n_rows: int) -> Floats:
         """Log probabilities, (n_rows, n_classes).
 
         Parameters
         ----------
         members : sequence of float (n_rows, n_classes) or None
             Log probabilities by each member, up to a constant a row; None where the weight is 0.
+        n_rows : int
         """
-        total = self.log_prior
+        total: NDArray[np.floating[Any]] = np.tile(self.log_prior, (n_rows, 1))
         for weight, member in zip(self.weights, members, strict=True):
             if member is not None and weight > 0:
                 total = total + weight * (member - self.log_prior)
