@@ -53,6 +53,20 @@ def test_peers_choice_is_the_best_of_all(holed):
     assert np.isfinite(log_density(demo.complete_rows(demo.matrix(holed)))).all()
 
 
+def test_swaps_change_one_number_of_a_row_at_most(whole):
+    swapped, where = demo.swap_numbers(whole, np.random.default_rng(0))
+    changed = demo.matrix(swapped) != demo.matrix(whole)
+    assert changed.sum() > 0.9 * len(where)
+    assert np.array_equal(changed.nonzero()[1], where[changed.any(axis=1)])
+    for name, column in swapped.items():
+        assert set(column) <= set(whole[name])
+
+
+def test_sizes_become_ordered_numbers():
+    sizes = np.array(["large", None, "small", "medium"], dtype=object)
+    np.testing.assert_array_equal(demo.size_numbers(sizes), [2.0, np.nan, 0.0, 1.0])
+
+
 def test_demo_runs(capsys):
     assert main(["demo"]) == 0
     out = capsys.readouterr().out
@@ -62,8 +76,24 @@ def test_demo_runs(capsys):
         "KernelDensity ",
         "P(malignant |",
         "strangest cell",
+        "JEPAClassifier ",
+        "RandomForest ",
+        "nats above what is usual",
     ]:
         assert words in out
     nats = dict(re.findall(r"^  (\w+) +(-?\d+\.\d+)   ", out, flags=re.MULTILINE))
     assert float(nats["JEPADensity"]) > float(nats["KernelDensity"])
+    scores = re.findall(r"^  (\w+) +(\d\.\d+) +(\d+\.\d)% +\d+\.\d+$", out, flags=re.MULTILINE)
+    assert [name for name, *_ in scores] == [
+        "JEPAClassifier",
+        "HistGradientBoosting",
+        "RandomForest",
+    ]
+    for _, loss, right in scores:
+        assert 0 < float(loss) < 0.3 and 85 < float(right) <= 100
+    before, rows, after, named = re.search(
+        r"outliers: (\d+) of (\d+) rows before, (\d+) after,\s+(\d+) of these", out
+    ).groups()
+    assert int(before) < 0.05 * int(rows) < int(after)
+    assert int(named) > 0.8 * int(after)
     assert not re.search(r"\bnan\b", out)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import jointprob
+from jointprob import estimators
 from jointprob.__main__ import main
 from jointprob.versions import PACKAGES, versions
 
@@ -54,6 +55,23 @@ def test_import_time_is_small_beside_scikit_learns():
         "import sklearn.utils.validation", "import jointprob", "from jointprob import *"
     )
     assert package + every_name < 0.4 * sklearn
+
+
+def test_one_estimator_does_not_load_the_others():
+    loaded = python(
+        "from jointprob import JEPADensity; import sys; "
+        "print([name for name in sys.modules if 'jointprob' in name])"
+    )
+    assert "jointprob.estimators.density" in loaded
+    for other in ["classifier", "imputer", "outliers", "regressor"]:
+        assert f"jointprob.estimators.{other}" not in loaded
+    assert "jointprob.forest" not in loaded
+
+
+@pytest.mark.parametrize("name", estimators.__all__)
+def test_estimators_are_the_packages_own(name):
+    assert getattr(estimators, name) is getattr(jointprob, name)
+    assert name in dir(estimators)
 
 
 @pytest.mark.parametrize("name", jointprob.__all__)

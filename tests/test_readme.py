@@ -35,6 +35,19 @@ def test_tour_runs(tour):
     assert set(names["strangest"]) <= set(test.columns)
     assert list(names["new_patients"].columns) == list(test.columns)
     assert (names["new_patients"].dtypes == test.dtypes).all()
+    assert len(names["outliers"]) < 0.1 * len(test)
+    assert set(names["reasons"]) <= set(test.columns)
+
+
+def test_tour_predicts(tour):
+    """What the tour predicts is better than what holds for all rows alike."""
+    new, truth = tour["new"], tour["test"]["target"]
+    assert new["bmi"].isna().any()
+    assert tour["classifier"].score(new, truth > 150) > 0.65
+    low, high = tour["regressor"].predict_distribution(new).interval(0.9).T
+    assert np.mean((low <= truth) & (truth <= high)) > 0.8
+    assert np.mean(high - low) < np.ptp(np.quantile(tour["y"], [0.05, 0.95]))
+    assert tour["pipeline"].score(new[tour["numbers"]], truth) > 0.3
 
 
 def test_answers_have_the_shapes_beside_them(tour):

@@ -2,6 +2,8 @@
 
 ``jointprob`` implements Joint Empirical Probability Approximation: divide the rows into subsets,
 estimate a distribution for each subset, combine them into one joint distribution, ask it.
+``JEPADensity`` does so. ``JEPAClassifier`` and ``JEPARegressor`` predict one column with it and
+with trees, ``JEPAOutlierDetector`` finds strange rows and cells, ``JEPAImputer`` fills gaps.
 """
 
 from importlib import import_module
