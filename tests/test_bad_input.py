@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 from tables import N_ROWS, frame, scores, small
 
-from jointprob import JEPADensity
+from jointprob import JEPAClassifier, JEPADensity, JEPARegressor
 
 RNG = np.random.default_rng(0)
 NAN = np.nan
 NORMAL = RNG.normal(size=80)
+PREDICTORS = [JEPAClassifier, JEPARegressor]
 
 ODD = {
     "one row": np.array([[1.0, 2.0]]),
@@ -147,6 +148,35 @@ def test_tables_of_bad_values_are_refused(name):
 def test_tables_of_bad_types_are_refused(name):
     X, message = REFUSED_TYPES[name]
     _assert_refused(X, TypeError, message)
+
+
+@pytest.mark.parametrize("estimator", PREDICTORS)
+@pytest.mark.parametrize("name", [*REFUSED, *REFUSED_TYPES])
+def test_predictors_refuse_the_same_tables(estimator, name):
+    X, message = REFUSED[name] if name in REFUSED else REFUSED_TYPES[name]
+    n_rows = {"no cell": 9, "no cell in a row": 1}.get(name, 3)
+    if n_rows == 1:
+        message = "one class only|one row only"
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator(random_state=0).fit(X, np.arange(n_rows) % 2)
+
+
+@pytest.mark.parametrize("estimator", PREDICTORS)
+@pytest.mark.parametrize(
+    "name", ["two rows", "few cells", "only constants", "rows many times", "one huge", "largest"]
+)
+def test_predictors_of_odd_tables_work(estimator, name):
+    X = ODD[name]
+    y = np.arange(len(X if isinstance(X, np.ndarray | pd.DataFrame) else X["a"])) % 2
+    model = estimator(random_state=0).fit(X, y)
+    assert np.isfinite(model.feature_importances_).all()
+    if estimator is JEPARegressor:
+        given = model.predict_distribution(X)
+        assert np.isfinite([model.predict(X), given.std(), given.log_prob(y)]).all()
+    else:
+        assert np.isin(model.predict(X), y).all()
+        assert np.isfinite(model.predict_log_proba(X)).all()
+        assert np.isfinite(model.explain(X)).all()
 
 
 def _assert_refused(X, error, message):
