@@ -46,6 +46,9 @@ cdef extern from "forest.h" nogil:
         const uint32_t *sets
         int64_t n_sets
 
+    ctypedef struct jp_steps:
+        pass
+
     ctypedef struct jp_boosting:
         int64_t most_leaves
         int64_t most_depth
@@ -68,10 +71,12 @@ cdef extern from "forest.h" nogil:
     int jp_forest_shrink(const jp_grown *, const float *, double, float *)
     int jp_forest_leaves(const jp_forest *, int64_t, const uint8_t *, int64_t, int64_t, int64_t,
                          int32_t *)
-    int jp_forest_add(const jp_forest *, const float *, int64_t, const uint8_t *, int64_t,
-                      int64_t, int64_t, float *)
-    int jp_forest_add_shares(const jp_forest *, const uint16_t *, int64_t, const uint8_t *,
-                             int64_t, int64_t, int64_t, float *)
+    jp_steps *jp_forest_new_steps(const jp_forest *)
+    void jp_forest_free_steps(jp_steps *)
+    int jp_forest_add_numbers(const jp_forest *, const jp_steps *, const float *, int64_t,
+                              const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int jp_forest_add_shares(const jp_forest *, const jp_steps *, const uint16_t *, int64_t,
+                             const uint8_t *, int64_t, int64_t, int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
     int jp_forest_class_gains(const jp_node *, int64_t, const float *, int64_t, double *, double *)
@@ -231,6 +236,7 @@ cdef class Forest:
     """View of packed trees as the C struct; keeps their arrays alive."""
 
     cdef jp_forest c
+    cdef jp_steps *steps
     cdef object _keep
     cdef int64_t n_leaves
 
@@ -245,6 +251,10 @@ cdef class Forest:
         self.n_leaves = leaf_at[t]
         self.c = jp_forest(t, &node_at[0], &leaf_at[0], <const jp_node *>&node[0, 0], &sets[0, 0],
                            sets.shape[0] - JP_THRESHOLD_SETS)
+        self.steps = jp_forest_new_steps(&self.c)
+
+    def __dealloc__(self):
+        jp_forest_free_steps(self.steps)
 
     def leaves(self, int64_t tree, const uint8_t[:, ::1] by_row, int64_t start, int64_t stop,
                int32_t[::1] leaves):
@@ -268,8 +278,9 @@ cdef class Forest:
             return
         cdef int status
         with nogil:
-            status = jp_forest_add(&self.c, &values[0, 0], values.shape[1], &by_row[0, 0],
-                                   by_row.shape[1], start, stop, &out[start, 0])
+            status = jp_forest_add_numbers(&self.c, self.steps, &values[0, 0], values.shape[1],
+                                           &by_row[0, 0], by_row.shape[1], start, stop,
+                                           &out[start, 0])
         check(status)
 
     def add_shares(self, const uint16_t[:, ::1] values, const uint8_t[:, ::1] by_row,
@@ -282,8 +293,9 @@ cdef class Forest:
             return
         cdef int status
         with nogil:
-            status = jp_forest_add_shares(&self.c, &values[0, 0], values.shape[1], &by_row[0, 0],
-                                          by_row.shape[1], start, stop, &out[start, 0])
+            status = jp_forest_add_shares(&self.c, self.steps, &values[0, 0], values.shape[1],
+                                          &by_row[0, 0], by_row.shape[1], start, stop,
+                                          &out[start, 0])
         check(status)
 
     def add_both_ways(self, values, bint everywhere, const uint8_t[:, ::1] by_row, int64_t start,
