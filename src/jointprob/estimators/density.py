@@ -184,7 +184,7 @@ def fit_joint(
     n_subsets = _checked_size(settings.n_subsets, "n_subsets", 256)
     n_trees = _checked_size(settings.n_trees, "n_trees", 1000)
     n_jobs = settings.n_jobs
-    table, weight = rows_of_weight(table, weight)
+    table, weight = _weighted(table, weight)
     validation = None if X_val is None else conform(X_val, table.schema, False, "X_val", NAME)
     seed = int(random.randint(2**31 - 1))
     views = _views(table, weight, validation, seed, n_jobs)
@@ -211,7 +211,7 @@ def _checked_size(given: Any, name: str, most: int) -> int | None:
     return int(given)
 
 
-def rows_of_weight(table: Table, weight: Floats) -> tuple[Table, Floats]:
+def _weighted(table: Table, weight: Floats) -> tuple[Table, Floats]:
     """Rows of positive weight: those of weight 0, and levels that only they hold, are not there."""
     if not weight.all():
         table, weight = table.take(np.flatnonzero(weight)).relearnt(), weight[weight > 0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
 from jointprob.cells import MISSING_TYPES
-from jointprob.estimators.density import rows_of_weight
+from jointprob.estimators.density import _weighted
 from jointprob.schema import preview
 from jointprob.table import Table
 
@@ -79,7 +79,7 @@ def check_numbers(y: Any, n_rows: int) -> Floats:
 
 def known_rows(table: Table, y: NDArray[Any], weight: Floats) -> tuple[Table, NDArray[Any], Floats]:
     """Rows of positive weight: the others are not there, nor is a level that only they hold."""
-    kept, kept_weight = rows_of_weight(table, weight)
+    kept, kept_weight = _weighted(table, weight)
     return kept, y[weight > 0], kept_weight
 
 
