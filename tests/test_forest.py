@@ -432,3 +432,24 @@ def test_refused_arguments():
     p.label[3] = 3
     with pytest.raises(ValueError, match="error"):
         p.grow()
+
+
+# ---- many rows at once ----
+
+
+@given(seeds, st.sampled_from([12, 70, 254]), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_many_rows_gather_the_values_of_their_leaves(seed, most_bins, random_splits):
+    p = Problem(seed, n_rows=600, n_columns=6, most_bins=most_bins)
+    trees = [p.grow(tree=t, random_splits=random_splits)[0] for t in range(3)]
+    rng = np.random.default_rng(seed)
+    shares = [rng.integers(0, 65536, (len(t.leaves), 2)).astype(np.uint16) for t in trees]
+    forest = pack(trees, shares)
+    rows = rng.integers(0, p.n_bins, (600, 6)).astype(np.uint8)
+    rows[rng.random(rows.shape) < 0.2] = MISSING
+    leaves = [reference.leaves(parts(t), rows) for t in trees]
+    expected = sum(s[leaf].astype(float) for s, leaf in zip(shares, leaves, strict=True)) / 65535
+    for n in (600, 300, 128, 127, 1):  # blocks of few rows descend another way
+        out = np.zeros((n, 2), np.float32)
+        forest.add(np.ascontiguousarray(rows[:n]), out, n_jobs=1)
+        np.testing.assert_allclose(out, expected[:n], rtol=1e-5, atol=1e-6)
