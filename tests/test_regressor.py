@@ -123,9 +123,10 @@ def test_input_is_never_modified():
     np.testing.assert_array_equal(y, y_before)
 
 
-def test_containers_give_the_same_bits(fitted):
-    X, query = frame(), frame(seed=1)
+def test_containers_give_the_same_bits():
+    X, query = frame(n_rows=30), frame(n_rows=30, seed=1)
     y = numbers(X)
+    fitted = small().fit(X, y)
     expected = bits(fitted, query)
     columns = {name: X[name].astype(object).where(X[name].notna(), None).tolist() for name in X}
     for given, target in (

@@ -64,7 +64,8 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
       makes them uniform out of bag.
     - Joint: Bayes' rule over joints of the rows of up to 16 bins of the target, which lean on a
       joint of all rows. Its share in the distribution is chosen by the same score.
-    - A target of at most 256 distinct values is a distribution over these values.
+    - A target of at most 256 distinct values, each seen twice or more on average, is a distribution
+      over these values.
 
     A row that misses cells as no row did in fit goes both ways at every split on one of them, by
     the share of rows that went there, and has weights of its own, learnt on rows from which cells
