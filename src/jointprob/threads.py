@@ -19,6 +19,7 @@ from joblib import effective_n_jobs  # type: ignore[import-untyped]
 
 Result = TypeVar("Result")
 
+FEW_ROWS = 1000
 MAX_WORKERS = 256  # a bound, not a size: the executor starts a thread only when one is asked for
 
 _lock = threading.Lock()
@@ -62,6 +63,18 @@ def n_threads(n_jobs: int | None = None) -> int:
             f"n_jobs is {n_jobs!r}; allowed are None, a positive count or a negative one"
         )
     return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
+
+
+def threads_for(n_rows: int, n_jobs: int | None = None) -> int:
+    """Threads for a fit of many small steps: one for few rows, whose steps wait for each other.
+
+    Examples
+    --------
+    >>> threads_for(100, n_jobs=2), threads_for(10_000, n_jobs=2)
+    (1, 2)
+    """
+    wanted = n_threads(n_jobs)
+    return 1 if n_rows <= FEW_ROWS else wanted
 
 
 def run_tasks(tasks: Sequence[Callable[[], Result]], n_jobs: int | None = None) -> list[Result]:

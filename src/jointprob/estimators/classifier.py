@@ -19,6 +19,7 @@ from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import preview
 from jointprob.table import Table, check_sample_weight, conform, read_table
+from jointprob.threads import threads_for
 
 NAME = "JEPAClassifier"
 Floats = NDArray[np.float64]
@@ -144,9 +145,10 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
         weight = weight * self._class_weights(classes, y)[label]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rows, weight = ordered_rows(table, label, weight)
+        n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
             model = fit_labels(
-                table.take(rows), label[rows], weight, len(classes), seed, self.n_jobs, progress
+                table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress
             )
         members = model.joints.members(model.pool.log_prior)
         self.joint_ = Joint(table.schema, members, float(weight.sum()))

@@ -18,6 +18,7 @@ from jointprob.predict.predictive import PredictiveDistribution, check_levels
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.table import Table, check_sample_weight, conform, read_table
+from jointprob.threads import threads_for
 
 NAME = "JEPARegressor"
 Floats = NDArray[np.float64]
@@ -128,8 +129,9 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
         rows, weight = ordered_rows(table, y, weight)
         if len(rows) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")
+        n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
-            model = fit_numbers(table.take(rows), y[rows], weight, seed, self.n_jobs, progress)
+            model = fit_numbers(table.take(rows), y[rows], weight, seed, n_jobs, progress)
         self.feature_importances_ = model.importances
         members = model.joint.joints.members(model.joint.pool.log_prior)
         self.joint_ = Joint(table.schema, members, float(weight.sum()))
