@@ -7,8 +7,8 @@ from scipy.special import log_softmax
 
 from jointprob.forest.bins import fit_binning
 from jointprob.predict.folds import assign_folds, ordered_rows
-from jointprob.predict.labels import log_odds, take_away
-from jointprob.predict.numbers import N_CELLS, make_cells, mixed, warped
+from jointprob.predict.labels import fit_labels, log_odds, take_away
+from jointprob.predict.numbers import N_CELLS, fit_numbers, make_cells, mixed, warped
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import DEVIATION, Pool, fit_pool
 from jointprob.predict.predictive import Cells, PredictiveDistribution
@@ -152,6 +152,21 @@ def test_cells_are_taken_away_from_a_copy():
     np.testing.assert_array_equal(less.columns[1], [0, MISSING, 0])
     np.testing.assert_array_equal(take_away(table, np.array([True, False])).columns[0], [NAN] * 3)
     np.testing.assert_array_equal(table.columns[0], [1, 2, 3])
+
+
+# ---- threads ----
+
+
+def test_models_do_not_depend_on_threads():
+    """Estimators fit few rows on one thread; here there are two."""
+    table, ones = read_table(RNG.normal(size=(60, 3))), np.ones(60)
+    label = (table.columns[0] > 0).astype(np.int64)
+    one, two = (fit_labels(table, label, ones, 2, 0, n_jobs) for n_jobs in (1, 2))
+    np.testing.assert_array_equal(one.log_proba(table, 1), two.log_proba(table, 2))
+    one, two = (fit_numbers(table, table.columns[0], ones, 0, n_jobs) for n_jobs in (1, 2))
+    np.testing.assert_array_equal(one.mean(table, 1), two.mean(table, 2))
+    said = [model.distribution(table).quantile([0.1, 0.9]) for model in (one, two)]
+    np.testing.assert_array_equal(*said)
 
 
 # ---- cells of a target ----
