@@ -15,7 +15,11 @@ STAGES = {
     "_joint": ["joint", "joint_em", "joint_adapt"],
     "_query": ["query"],
     "_forest": [
-        "forest", "forest_boost", "forest_descend", "forest_gains", "forest_spread",
+        "forest",
+        "forest_boost",
+        "forest_descend",
+        "forest_gains",
+        "forest_spread",
     ],
 }
 # Free-threaded Python has no stable ABI yet.
