@@ -59,12 +59,12 @@ class Comparison:
             if self.options.out:
                 results.replace_section(self.options.out, name, "\n".join(parts))
 
-    def ours(self, method: str, kind: str, name: str, **more: Any) -> Result:
+    def ours(self, method: str, kind: str, name: str, module: str = "ours", **more: Any) -> Result:
         if self.options.no_ours:
             return {}
         options = {"n_jobs": self.options.jobs, **more}
-        result = self._run(f"ours.{method}", kind, name, options, self.options.limit)
-        return self._noted(name, f"ours.{method}", result)
+        result = self._run(f"{module}.{method}", kind, name, options, self.options.limit)
+        return self._noted(name, f"{module}.{method}", result)
 
     def peer(self, method: str, kind: str, name: str, limit: float = np.inf, **more: Any) -> Result:
         if self.options.no_peers:

@@ -23,6 +23,7 @@ from measure import Result
 
 SECTIONS = {
     "classification": predict_sections.classification,
+    "forests": predict_sections.forests,
     "regression": predict_sections.regression,
     "few-rows": predict_sections.few_rows,
     "outliers": predict_sections.outliers,

@@ -217,6 +217,50 @@ def _judged(
     return f"{listed}: {verdict(kept)}"
 
 
+def forests(comparison: Comparison) -> str:
+    """Our bags of trees alone beside scikit-learn's, 300 trees at the same settings."""
+    pairs = {
+        "ours, best splits": "best_splits", "RandomForest": "random_forest",
+        "ours, random splits": "random_splits", "ExtraTrees": "extra_trees",
+    }  # fmt: skip
+    runs = {
+        name: {
+            shown: comparison.ours(method, "classification", name, module="our_forests")
+            if shown.startswith("ours")
+            else comparison.peer(f"classifiers.{method}", "classification", name)
+            for shown, method in pairs.items()
+        }
+        for name in comparison.named(sets.CLASSIFICATION)
+    }
+    points = {}
+    for own, other in (list(pairs)[:2], list(pairs)[2:]):
+        grown = _times_as(runs, "fit_seconds", other, own)
+        descended = _times_as(runs, "rows_per_second", own, other)
+        points[f"{own}, fit {targets.GROW_SPEED} times as fast as {other}"] = _judged(
+            grown, least=targets.GROW_SPEED
+        )
+        points[f"{own}, {targets.DESCENT_SPEED} times the rows per second of {other}"] = _judged(
+            descended, least=targets.DESCENT_SPEED
+        )
+    return (
+        "### Forests alone\n\n"
+        + _costs(runs)
+        + _matrix("Log loss, nats", runs, "log_loss", _digits(4), "low")
+        + _listed(points)
+        + "\n300 trees, the root of the columns tried at a node, leaves of one row, two threads. "
+        "Ours: bootstraps, with the choice of how much leaves shrink and all out-of-bag scores in "
+        "the time; ExtraTrees takes every row in every tree.\n"
+    )
+
+
+def _times_as(runs: Runs, key: str, above: str, below: str) -> dict[str, float | None]:
+    return {
+        name: run[above][key] / run[below][key]
+        for name, run in runs.items()
+        if key in run[above] and key in run[below]
+    }
+
+
 def few_rows(comparison: Comparison) -> str:
     """Log loss after a hundred training rows."""
     runs = _run_all(comparison, "few_rows", sets.CLASSIFICATION, "classifiers", CLASSIFIERS)

@@ -27,4 +27,6 @@ FIT_TO_LIGHTGBM = 10  # our fit / LightGBM's, at most, on tables of more than LA
 LARGE_TRAIN_ROWS = 10_000
 CLASSIFIER_SECONDS = 60
 FOREST_SPEED = 5  # our rows per second / a random forest's of 300 trees
+GROW_SPEED = 5  # scikit-learn's seconds to grow a forest / ours
+DESCENT_SPEED = 10  # our forest's rows per second / scikit-learn's
 CALIBRATED_ROWS = 5_000  # calibration is judged on tables at least as long
