@@ -119,9 +119,13 @@ def test_balanced_classes_are_weights_of_rows():
     one = small(class_weight="balanced").fit(X, y)
     two = small().fit(X, y, sample_weight=compute_sample_weight("balanced", y))
     assert bits(one, frame(seed=1)) == bits(two, frame(seed=1))
-    three = small(class_weight={"no": 2, "yes": 1}).fit(X, y)
-    four = small().fit(X, y, sample_weight=np.where(y == "no", 2, 1))
+    three = small(class_weight={"no": 2.5, "yes": 1}).fit(X, y)
+    four = small().fit(X, y, sample_weight=np.where(y == "no", 2.5, 1))
     assert bits(three, frame(seed=1)) == bits(four, frame(seed=1))
+    # Importance is no repeat: no row is held out whose copy is fitted on.
+    five = small(class_weight={"no": 2, "yes": 1}).fit(X, y)
+    repeats = small().fit(X, y, sample_weight=np.where(y == "no", 2, 1))
+    assert bits(five, frame(seed=1)) != bits(repeats, frame(seed=1))
 
 
 def test_input_is_never_modified(fitted):
@@ -465,6 +469,20 @@ def test_missing_cells_explain_nothing(told):
     cells = model.explain(holed, y)
     assert (cells[holed.isna()] == 0).all() and np.isfinite(cells).all()
     assert (cells[holed.notna().to_numpy()] != 0).mean() > 0.5
+    np.testing.assert_array_equal(model.explain(holed), model.explain(holed, model.predict(holed)))
+
+
+def test_explanations_are_differences_of_what_is_predicted(told):
+    model, X, _ = told
+    holed = X.mask(np.random.default_rng(1).random(X.shape) < 0.4)[:20]
+    holed = holed[holed.notna().sum(axis=1) > 0]
+    whole = model.predict_log_proba(holed)
+    rows, label = np.arange(len(holed)), whole.argmax(axis=1)
+    for j, name in enumerate(X):
+        without = model.predict_log_proba(holed.assign(**{name: NAN}))
+        known = holed[name].notna().to_numpy()
+        expected = np.where(known, (whole - without)[rows, label], 0)
+        np.testing.assert_allclose(model.explain(holed)[:, j], expected, atol=1e-12)
 
 
 def test_the_joint_is_of_the_columns(told):

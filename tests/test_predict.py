@@ -6,8 +6,10 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from jointprob.forest.bins import fit_binning
+from jointprob.predict.binned import fit_binned
 from jointprob.predict.folds import assign_folds, ordered_rows
-from jointprob.predict.labels import fit_labels, log_odds, take_away
+from jointprob.predict.holes import make_holes, take_away
+from jointprob.predict.labels import fit_labels, log_odds
 from jointprob.predict.numbers import N_CELLS, fit_numbers, make_cells, mixed, warped
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import DEVIATION, Pool, fit_pool
@@ -356,3 +358,38 @@ def test_far_numbers_do_not_warn():
     d = PredictiveDistribution(point, np.ones((2, 1)), np.zeros(2), np.full(2, 3.0))
     assert np.isfinite(d.log_prob(3.0)).all() and (d.log_prob(1e308) == -np.inf).all()
     np.testing.assert_array_equal(d.cdf([2.0, 4.0]), [0, 1])
+
+
+# ---- the joint's part of a number's distribution ----
+
+
+def test_bins_add_up_alike_wherever_a_row_stands():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=700)
+    table = read_table(np.stack([x, rng.normal(size=700)], axis=1))
+    number, weight = x + rng.normal(scale=0.3, size=700), np.ones(700)
+    cells, cell = make_cells(number, weight)
+    holes = make_holes(table, 0)
+    joint, seen = fit_binned(table, number, weight, cells, cell, holes, 0, 1)
+    bins, shift = seen.whole, number / 2
+    assert bins.shape[1] == 16
+    mean, weights = joint.mean(bins), joint.weights(bins, cells, shift)
+    np.testing.assert_allclose(mean, bins @ joint.means)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    for rows in (rng.permutation(700), np.arange(3), np.array([500])):
+        assert (joint.mean(bins[rows]) == mean[rows]).all()
+        assert (joint.weights(bins[rows], cells, shift[rows]) == weights[rows]).all()
+
+
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_weights_that_float32_would_round_to_nothing(kind):
+    rng = np.random.default_rng(1)
+    table = read_table(rng.normal(size=(300, 2)))
+    weight = 10.0 ** -np.linspace(0, 60, 300)
+    if kind == "labels":
+        model = fit_labels(table, np.arange(300) % 2, weight, 2, 0, 1)
+        assert np.isfinite(model.log_proba(table)).all()
+    else:
+        model = fit_numbers(table, rng.normal(size=300), weight, 0, 1)
+        assert np.isfinite(model.mean(table)).all()
+        assert np.isfinite(model.distribution(table).quantile([0.1, 0.9])).all()

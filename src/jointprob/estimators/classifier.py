@@ -37,7 +37,8 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
     categorical_features : "from_dtype", None, mask, indices or names
         Which columns are categorical; "from_dtype" takes category, string, object and bool.
     class_weight : None, "balanced" or dict of class -> weight
-        Weights of the classes, as in scikit-learn: they multiply `sample_weight`.
+        Weights of the classes, as in scikit-learn: they multiply `sample_weight`. The products mean
+        importance, not repeats.
     random_state : int, RandomState or None
     n_jobs : int or None
         Threads, None for all cores. No result depends on it.
@@ -76,7 +77,7 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
     row misses cells as some row did in fit. Any other row with missing cells goes both ways at
     every such split, by the share of rows that went there, and has a pool of its own, learnt on
     rows from which cells were taken away. A row that misses every cell gets the shares of the
-    classes.
+    classes, unless fit saw such rows.
 
     A weight means repeats: whole weights give the fit of repeated rows, bit for bit unless they add
     up to more than four times the rows and 100,000.
@@ -144,7 +145,7 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y holds {len(classes)} classes; at most 65,535 are allowed")
         weight = weight * self._class_weights(classes, y)[label]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rows, weight = ordered_rows(table, label, weight)
+        rows, weight = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
             model = fit_labels(

@@ -214,6 +214,8 @@ def bootstrap_weight(table: Table, weight: Floats, seed: int) -> Floats:
     total = np.bincount(which, weight)
     drawn = np.zeros(table.n_rows)
     drawn[first[total > 0]] = gammaincinv(total[total > 0], uniform[total > 0, 0])
+    if not drawn.any():  # tiny weights: one row gets them all, as in the limit of the Dirichlet
+        drawn[first[np.argmax(total)]] = 1.0
     return np.asarray(drawn * (weight.sum() / drawn.sum()))
 
 

@@ -258,8 +258,10 @@ def _fit_kept(
         views = _views(blurred, rows.weight, None, seed, n_jobs)
     members = fit_bag(views, *sizes, seed, n_jobs, progress)
     joint = Joint(blurred.schema, members, float(rows.weight.sum()))
-    order, _ = canonical_rows(blurred, rows.weight)  # the division that `_views` made
-    fitted, held_out = (rows.take(order[part]) for part in hold_out(len(order), seed))
+    order, weight = canonical_rows(blurred, rows.weight)  # the division that `_views` made
+    fitted, held_out = (
+        Part(rows.table.take(order[part]), weight[part]) for part in hold_out(len(order), seed)
+    )
     norm = fit_norm(joint, views[0].encoding, fitted, held_out, n_jobs)
     return _Found(joint, norm, kept_share)
 

@@ -66,7 +66,7 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
     - Joint: Bayes' rule over joints of the rows of up to 16 bins of the target, which lean on a
       joint of all rows. Its share in the distribution is chosen by the same score.
     - A target of at most 256 distinct values, each seen twice or more on average, is a distribution
-      over these values.
+      over these values, unless taking part of the mean off helps.
 
     A row that misses cells as no row did in fit goes both ways at every split on one of them, by
     the share of rows that went there, and has weights of its own, learnt on rows from which cells
@@ -132,9 +132,9 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
             model = fit_numbers(table.take(rows), y[rows], weight, seed, n_jobs, progress)
-        self.feature_importances_ = model.importances
         members = model.joint.joints.members(model.joint.pool.log_prior)
         self.joint_ = Joint(table.schema, members, float(weight.sum()))
+        self.feature_importances_ = model.importances
         self._model = model
         keep_names(self, table.schema)
         return self

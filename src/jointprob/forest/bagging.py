@@ -150,8 +150,9 @@ def _grow(
     strengths: Sequence[float],
 ) -> _Grown:
     n, n_kept = binned.n_rows, len(target.baseline)
-    nursery = Nursery(n, target.n_outputs)
-    work = np.empty(binned.kernel.work_size(n, target.n_classes), np.uint8)
+    most = min(n, MOST_DRAWN)
+    nursery = Nursery(most, target.n_outputs)
+    work = np.empty(binned.kernel.work_size(most, target.n_classes), np.uint8)
     sums = [np.zeros((n, n_kept), np.float32) for _ in strengths]
     gains = np.zeros(binned.n_columns)
     out = _Grown([], gains, [[] for _ in strengths], sums, np.zeros(n, np.int32))
@@ -180,8 +181,10 @@ def unit(values: NDArray[Any]) -> np.float32:
 
 
 def _mean(tasks: Sequence[_Grown], strength: int, target: Target) -> Means:
-    sums = np.sum([task.sums[strength] for task in tasks], axis=0)
-    times = np.sum([task.times for task in tasks], axis=0)[:, None]
+    sums, times = np.zeros_like(tasks[0].sums[strength]), np.zeros((len(tasks[0].times), 1))
+    for task in tasks:
+        sums += task.sums[strength]
+        times[:, 0] += task.times
     return np.where(times > 0, sums / np.maximum(times, 1), target.baseline).astype(np.float32)
 
 

@@ -121,9 +121,9 @@ def _edges(cells: Floats, weight: Floats) -> Floats:
     values, place = np.unique(cells[known], return_inverse=True)
     if len(values) < 2:
         return np.empty(0)
-    middle = values[:-1] + np.diff(values) / 2
+    middle = values[:-1] / 2 + values[1:] / 2
     # Neighbouring floats have no number between them: the lower one is the edge then.
-    middle = np.where(middle >= values[1:], values[:-1], middle)
+    middle = np.where(middle >= values[1:], values[:-1], np.maximum(middle, values[:-1]))
     if len(values) <= MOST_BINS:
         return np.asarray(middle)
     below = np.cumsum(np.bincount(place, weight[known], len(values)))

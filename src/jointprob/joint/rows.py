@@ -88,12 +88,21 @@ def _grain(z: Points, weight: Floats) -> float:
     return float((repeated @ gap / counts.sum()) ** 2 / 12)
 
 
-def canonical_rows(table: Table, weight: Floats) -> tuple[NDArray[np.int64], Floats]:
+def canonical_rows(
+    table: Table, weight: Floats, repeats: bool = True
+) -> tuple[NDArray[np.int64], Floats]:
     """Rows to fit, in an order that does not depend on the order they came in.
 
     A weight means repeats: whole weights are spelt out as repeated rows, so that a weighted table
     and the table with its rows repeated give the same fit, bit for bit. Other weights, and whole
     ones that add up to more than four times the rows and 100,000, are carried along.
+
+    Parameters
+    ----------
+    table : Table
+    weight : float64 (n_rows,)
+    repeats : bool
+        False for weights that mean importance: they are all carried along.
 
     Returns
     -------
@@ -105,7 +114,8 @@ def canonical_rows(table: Table, weight: Floats) -> tuple[NDArray[np.int64], Flo
     order = np.lexsort((weight, row_hash(table)))
     order = order[weight[order] > 0]
     kept = weight[order]
-    if (kept == np.floor(kept)).all() and kept.sum() <= max(REPEATS * len(kept), SPELT_ROWS):
+    whole = repeats and (kept == np.floor(kept)).all()
+    if whole and kept.sum() <= max(REPEATS * len(kept), SPELT_ROWS):
         rows = np.repeat(order, kept.astype(np.int64))
         return rows, np.ones(len(rows))
     return order, kept

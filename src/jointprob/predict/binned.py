@@ -51,14 +51,24 @@ class BinnedJoint:
 
     def mean(self, bins: Floats) -> Floats:
         """Mean, (n_rows,)."""
-        return np.asarray(bins @ self.means)
+        return _weighted_sum(bins, self.means[:, None])[:, 0]
 
     def weights(self, bins: Floats, cells: Cells, shift: Floats) -> Floats:
         """Weights of other cells, of the number less each row's shift, (n_rows, n_cells)."""
-        own = PredictiveDistribution(self.cells, bins @ self.shares, np.zeros(len(bins)), shift)
+        own = PredictiveDistribution(
+            self.cells, _weighted_sum(bins, self.shares), np.zeros(len(bins)), shift
+        )
         below = own.cdf(cells.high[None, :] + shift[:, None])
         below[:, -1] = 1
         return np.diff(below, axis=1, prepend=0)
+
+
+def _weighted_sum(bins: Floats, values: Floats) -> Floats:
+    """Bins times values, bin by bin: a product's last bits would depend on where a row stands."""
+    out = np.zeros((len(bins), values.shape[1]))
+    for b in range(len(values)):
+        out += bins[:, b, None] * values[b]
+    return out
 
 
 @dataclass(frozen=True, eq=False)

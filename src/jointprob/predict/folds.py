@@ -15,15 +15,17 @@ Floats = NDArray[np.float64]
 
 FOLD_STREAM = 15  # second word of the key: no two uses of a seed share a stream
 MANY_ROWS = 5000
+LEAST_WEIGHT = 1e-30  # float32 would round what is less to 0, and leaves of no weight have no mean
 FEW_FOLDS, MANY_FOLDS = 4, 8
 
 
 def ordered_rows(
-    table: Table, target: NDArray[Any], weight: Floats
+    table: Table, target: NDArray[Any], weight: Floats, repeats: bool = True
 ) -> tuple[NDArray[np.int64], Floats]:
     """Rows to fit, in an order that does not depend on the order they came in.
 
-    A weight means repeats, as in `canonical_rows`, here of rows with their targets.
+    A weight means repeats, as in `canonical_rows`, here of rows with their targets; or else
+    importance: rows that judge are then no copies of rows that were fitted on.
 
     Returns
     -------
@@ -34,7 +36,12 @@ def ordered_rows(
     """
     schema = Schema((*table.schema, Column("target", "numeric")), table.schema.container)
     columns = [*table.columns, target.astype(np.float64)]
-    return canonical_rows(Table(schema, table.n_rows, columns), weight)
+    return canonical_rows(Table(schema, table.n_rows, columns), weight, repeats)
+
+
+def scaled(weight: Floats) -> NDArray[np.float32]:
+    """Weights of mean 1: how much leaves shrink must not depend on the unit of the weights."""
+    return np.asarray(np.maximum(weight / weight.mean(), LEAST_WEIGHT), np.float32)
 
 
 def assign_folds(label: NDArray[np.integer[Any]], seed: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, fit_class_joints
-from jointprob.predict.folds import assign_folds
+from jointprob.predict.folds import assign_folds, scaled
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
@@ -66,32 +66,31 @@ class LabelModel:
         strange = self.patterns.strange(binned)
         if not strange.any():
             return self._pooled(self.pool, table, binned, False, n_jobs)
-        out = np.empty((table.n_rows, len(self.prior)))
-        for rows, pool in ((~strange, self.pool), (strange, self.strange_pool)):
+        # Of a row that misses every cell nothing is known but the prior.
+        out = np.tile(self.pool.log_prior, (table.n_rows, 1))
+        known = ~binned.missing.all(axis=0)
+        for rows, pool in ((~strange, self.pool), (strange & known, self.strange_pool)):
             chosen = np.flatnonzero(rows)
             if len(chosen):
                 part = table.take(chosen), binned.take(chosen)
                 out[chosen] = self._pooled(pool, *part, pool is self.strange_pool, n_jobs)
-        # Bags hold some rows more often than others; the prior holds each once.
-        out[strange & binned.missing.all(axis=0)] = self.pool.log_prior
         return out
 
     def explain(
         self, table: Table, asked: NDArray[np.int64] | None, n_jobs: int | None = None
     ) -> Floats:
         """log p(c | x) - log p(c | x without the cell) of every cell, (n_rows, n_columns), nats."""
-        binned, rows = self.binning.bin(table, n_jobs), np.arange(table.n_rows)
-        whole = self._pooled(self.pool, table, binned, False, n_jobs)
+        missing = self.binning.bin(table, n_jobs).missing
+        whole = self.log_proba(table, n_jobs)
         label = whole.argmax(axis=1) if asked is None else asked
-        out = np.zeros((table.n_rows, binned.n_columns))
-        for column in range(binned.n_columns):
-            known = np.flatnonzero(~binned.missing[column])
+        out = np.zeros((table.n_rows, len(missing)))
+        for column in range(len(missing)):
+            known = np.flatnonzero(~missing[column])
             if not len(known):
                 continue
-            less = take_away(table.take(known), np.arange(binned.n_columns) == column)
-            without = self._pooled(self.pool, less, self.binning.bin(less, n_jobs), True, n_jobs)
-            own = label[known]
-            out[known, column] = whole[rows[known], own] - without[np.arange(len(known)), own]
+            less = take_away(table.take(known), np.arange(len(missing)) == column)
+            without, own = self.log_proba(less, n_jobs), label[known]
+            out[known, column] = whole[known, own] - without[np.arange(len(known)), own]
         return out
 
     def _pooled(
@@ -130,8 +129,7 @@ def fit_labels(
     counts = np.bincount(label, weight, n_classes) + PRIOR_ROWS
     log_prior = np.log(counts / counts.sum())
     prior = np.exp(log_prior).astype(np.float32)
-    # Mean weight 1: how much leaves shrink must not depend on the unit of the weights.
-    target = Labels(label.astype(np.uint16), (weight / weight.mean()).astype(np.float32), prior)
+    target = Labels(label.astype(np.uint16), scaled(weight), prior)
     folds = assign_folds(target.label, seed)
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")

@@ -16,7 +16,7 @@ from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets
 from jointprob.forest.targets import Numbers, growth_for, trees_for
 from jointprob.predict.binned import BinnedJoint, fit_binned
-from jointprob.predict.folds import assign_folds
+from jointprob.predict.folds import assign_folds, scaled
 from jointprob.predict.holes import make_holes
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.predictive import Cells, PredictiveDistribution
@@ -219,9 +219,7 @@ def fit_numbers(
     binned = binning.bin(table, n_jobs)
     center = float(np.average(number, weights=weight))
     scale = float(np.sqrt(np.average((number - center) ** 2, weights=weight))) or 1.0
-    target = Numbers(
-        ((number - center) / scale).astype(np.float32), (weight / weight.mean()).astype(np.float32)
-    )
+    target = Numbers(((number - center) / scale).astype(np.float32), scaled(weight))
     holes = make_holes(table, seed)
     holed_rows, holed = holes.rows, binning.bin(holes.table, n_jobs).by_row
     folds = assign_folds(np.zeros(len(number), np.int64), seed)
