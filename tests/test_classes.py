@@ -17,6 +17,7 @@ from jointprob.joint import Rows, families
 from jointprob.joint import classes as module
 from jointprob.joint.adaptation import Strength, adapt, expect, lean, total
 from jointprob.joint.classes import fit_class_joints
+from jointprob.joint.rows import encoded_rows
 from jointprob.query import Joint
 from jointprob.table import conform, read_table
 
@@ -92,7 +93,7 @@ def test_adapted_tables_follow_the_twin(seed, n_blocks, marginal, state):
 
 def pooled_and_rows(table, labels):
     encoding = fit(table, labels, n_trees=1).encoding
-    rows = module._encoded(encoding, table, np.ones(table.n_rows), None)
+    rows = encoded_rows(encoding, table.schema, encoding.encode(table), np.ones(table.n_rows))
     plan = replace(module._plans(rows, 2, 1)[0], n_subsets=2)
     return families.pooled_tree(rows, plan, 0), rows, plan
 
@@ -252,7 +253,7 @@ def test_a_row_is_scored_by_classes_that_did_not_see_its_label(mixed, monkeypatc
     table, labels, joints = mixed
     if not apart:
         monkeypatch.setattr(families, "APART_ROWS", 0)
-    rows = module._encoded(joints.encoding, table, np.ones(300), None)
+    rows = encoded_rows(joints.encoding, table.schema, joints.encoding.encode(table), np.ones(300))
     folds, changed = np.arange(300) % 5, labels.copy()
     changed[10] = 1 - labels[10]
     scores = [out_of_fold(rows, one, folds) for one in (labels, changed)]

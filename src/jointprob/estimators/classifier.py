@@ -7,11 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, check_random_state, compute_class_weight
+from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.estimators.density import keep_names
+from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_labels, known_rows
 from jointprob.predict.folds import ordered_rows
 from jointprob.predict.labels import fit_labels
@@ -25,7 +26,7 @@ NAME = "JEPAClassifier"
 Floats = NDArray[np.float64]
 
 
-class JEPAClassifier(ClassifierMixin, BaseEstimator):
+class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
     """Class probabilities for tables with numeric, categorical and missing cells.
 
     Two bags of trees, boosted trees and a joint distribution for every class each say what they
@@ -226,11 +227,3 @@ class JEPAClassifier(ClassifierMixin, BaseEstimator):
 
     def _table(self, X: Any) -> Table:
         return conform(X, self.joint_.schema, False, "X", NAME)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.non_deterministic = False
-        return tags

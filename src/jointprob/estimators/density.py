@@ -7,12 +7,13 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import Encoding, fit_encodings
-from jointprob.joint import Rows, View, fit_bag
-from jointprob.joint.rows import canonical_rows, hold_out
+from jointprob.estimators.tags import TakesTables
+from jointprob.joint import View, fit_bag
+from jointprob.joint.rows import canonical_rows, encoded_rows, hold_out
 from jointprob.joint.tree import Floats
 from jointprob.progress import reporting
 from jointprob.query import Joint
@@ -22,7 +23,7 @@ from jointprob.table import Table, check_sample_weight, conform, read_table
 NAME = "JEPADensity"
 
 
-class JEPADensity(DensityMixin, BaseEstimator):
+class JEPADensity(TakesTables, DensityMixin, BaseEstimator):
     """Density of a table with numeric, categorical and missing cells.
 
     Rows are divided into subsets, each subset's columns get a distribution, and latent trees
@@ -150,14 +151,6 @@ class JEPADensity(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self.joint_.sample(n_samples, random_state=random_state, n_jobs=self.n_jobs)
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.non_deterministic = False
-        return tags
-
 
 def fit_joint(
     settings: Any,
@@ -249,15 +242,9 @@ def _view(
     held_weight: Floats,
     n_jobs: int | None,
 ) -> View:
-    columns = table.schema.columns
-    levels = tuple(
-        0 if columns[c].empty else n
-        for c, n in zip(encoding.columns, encoding.n_levels, strict=True)
-    )
-    numeric = tuple(j for j, c in enumerate(encoding.numeric) if not columns[c].empty)
     encoded = [encoding.encode(part, n_jobs) for part in (table, validation)]
     rows, held_out = (
-        Rows(e.codes, e.z, w, levels, numeric, len(encoding.companions))
+        encoded_rows(encoding, table.schema, e, w)
         for e, w in zip(encoded, (weight, held_weight), strict=True)
     )
     return View(encoding, rows, held_out, encoded[1].log_jacobian)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from jointprob import _query
 from jointprob.estimators.density import fit_joint, keep_names
+from jointprob.estimators.tags import TakesTables
 from jointprob.joint.rows import row_hash
 from jointprob.joint.tree import Floats
 from jointprob.query.evidence import blank_empty
@@ -28,7 +29,7 @@ NAME = "JEPAImputer"
 BEYOND = 0.5  # of a column's range: so far may imputed numbers go beyond its ends
 
 
-class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class JEPAImputer(TakesTables, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fill missing cells from the other cells of their row, by the joint distribution of a table.
 
     Parameters
@@ -181,11 +182,7 @@ class JEPAImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.non_deterministic = False
         return tags
 
 

@@ -8,12 +8,13 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import distinct
 from jointprob.estimators.density import _checked_size, _views, _weighted, keep_names
 from jointprob.estimators.strangeness import Norm, Part, fit_norm
+from jointprob.estimators.tags import TakesTables
 from jointprob.joint import View, fit_bag
 from jointprob.joint.rows import canonical_rows, hold_out
 from jointprob.joint.tree import Floats, Sizes
@@ -37,7 +38,7 @@ SHAPE_ERROR = 1.8  # standard error of a tail's shape, times the root of the tai
 BLUR_STREAM = 11  # second word of the key: no two uses of a seed share a stream
 
 
-class JEPAOutlierDetector(OutlierMixin, BaseEstimator):
+class JEPAOutlierDetector(TakesTables, OutlierMixin, BaseEstimator):
     """Find strange rows, and the cells that make them strange, in any table.
 
     Parameters
@@ -199,14 +200,6 @@ class JEPAOutlierDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         table = conform(X, self.joint_.schema, estimator_name=NAME)
         return Table(table.schema, table.n_rows, blank_empty(table.columns, table.schema))
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.non_deterministic = False
-        return tags
 
 
 class _Found(NamedTuple):

@@ -7,10 +7,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.estimators.density import keep_names
+from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_numbers, known_rows
 from jointprob.predict.folds import ordered_rows
 from jointprob.predict.numbers import fit_numbers
@@ -24,7 +25,7 @@ NAME = "JEPARegressor"
 Floats = NDArray[np.float64]
 
 
-class JEPARegressor(RegressorMixin, BaseEstimator):
+class JEPARegressor(TakesTables, RegressorMixin, BaseEstimator):
     """Predictive distributions of a number for tables with numeric, categorical, missing cells.
 
     Boosted trees, three bags of trees and a joint distribution say what the mean is; the leaves of
@@ -173,11 +174,3 @@ class JEPARegressor(RegressorMixin, BaseEstimator):
     def _table(self, X: Any) -> Table:
         check_is_fitted(self)
         return conform(X, self.joint_.schema, False, "X", NAME)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.non_deterministic = False
-        return tags

@@ -44,13 +44,6 @@ class Tail:
         beyond = np.maximum(self.values[0] - values, 0.0) / self.scale
         return np.asarray(inside - beyond)
 
-    def quantile(self, share: float) -> float:
-        """The value below which this share of normal rows lies."""
-        log_share = np.log(share)
-        if log_share < self.log_share[0]:
-            return float(self.values[0] - self.scale * (self.log_share[0] - log_share))
-        return float(np.interp(log_share, self.log_share, self.values))
-
 
 def fit_tail(values: Floats, weight: Floats) -> Tail:
     """The tail of held-out values."""

@@ -21,7 +21,7 @@ from jointprob.joint.families import (
     log_prob_of,
 )
 from jointprob.joint.nursery import Member, mixture_weights
-from jointprob.joint.rows import Rows, canonical_rows, row_hash
+from jointprob.joint.rows import Rows, canonical_rows, encoded_rows, row_hash
 from jointprob.joint.start import Plan
 from jointprob.joint.tree import BLOCK_ROWS, Floats, LatentTree, Points, Sizes
 from jointprob.schema import preview
@@ -103,7 +103,7 @@ class ClassJoints:
         float64 (n_rows, n_classes)
             Nats.
         """
-        return self._pool(table, n_jobs)[0]
+        return self.both(table, n_jobs)[0]
 
     def evidence(self, table: Table, n_jobs: int | None = None) -> Floats:
         """The trees' log densities averaged: the log-linear pool.
@@ -116,13 +116,10 @@ class ClassJoints:
         float64 (n_rows, n_classes)
             Nats.
         """
-        return self._pool(table, n_jobs)[1]
+        return self.both(table, n_jobs)[1]
 
     def both(self, table: Table, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """`log_prob` and `evidence` for the price of one."""
-        return self._pool(table, n_jobs)
-
-    def _pool(self, table: Table, n_jobs: int | None) -> tuple[Floats, Floats]:
         encoded = self.encoding.encode(table, n_jobs)
         scores = np.empty((len(self.trees), table.n_rows, self.n_classes))
         for m, trees in enumerate(self.trees):
@@ -213,7 +210,7 @@ def fit_class_joints(
         )
     unlabelled, pooled_weight = canonical_rows(table, weight)
     encoding = fit_encodings(table.take(unlabelled), pooled_weight, n_jobs)[0]
-    every = _encoded(encoding, table, weight, n_jobs)
+    every = encoded_rows(encoding, table.schema, encoding.encode(table, n_jobs), weight)
     prior = replace(every.take(unlabelled), weight=pooled_weight)
     order, order_weight = canonical_rows(_with_labels(table, labels), weight)
     rows = replace(every.take(order), weight=order_weight)
@@ -280,17 +277,6 @@ def _score_holes(
 def _with_labels(table: Table, labels: NDArray[np.int64]) -> Table:
     """Columns to sort and to tell rows by; no schema knows the last one."""
     return Table(table.schema, table.n_rows, [*table.columns, labels])
-
-
-def _encoded(encoding: Encoding, table: Table, weight: Floats, n_jobs: int | None) -> Rows:
-    columns = table.schema.columns
-    encoded = encoding.encode(table, n_jobs)
-    levels = tuple(
-        0 if columns[c].empty else n
-        for c, n in zip(encoding.columns, encoding.n_levels, strict=True)
-    )
-    numeric = tuple(j for j, c in enumerate(encoding.numeric) if not columns[c].empty)
-    return Rows(encoded.codes, encoded.z, weight, levels, numeric, len(encoding.companions))
 
 
 def _folds(table: Table, labels: NDArray[np.int64], order: Sizes, seed: int) -> Sizes:

@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from jointprob.encode import Encoded, Encoding
 from jointprob.joint.tree import Codes, Floats, Points
+from jointprob.schema import Schema
 from jointprob.table import Table
 
 REPEATS, SPELT_ROWS = (
@@ -74,6 +76,17 @@ class Rows:
             self.numeric,
             self.n_companions,
         )
+
+
+def encoded_rows(encoding: Encoding, schema: Schema, encoded: Encoded, weight: Floats) -> Rows:
+    """Rows of a table of this schema; columns that were empty in fit take no part."""
+    columns = schema.columns
+    levels = tuple(
+        0 if columns[c].empty else n
+        for c, n in zip(encoding.columns, encoding.n_levels, strict=True)
+    )
+    numeric = tuple(j for j, c in enumerate(encoding.numeric) if not columns[c].empty)
+    return Rows(encoded.codes, encoded.z, weight, levels, numeric, len(encoding.companions))
 
 
 def _grain(z: Points, weight: Floats) -> float:

@@ -1,0 +1,17 @@
+"""What scikit-learn is told of every estimator here."""
+
+from __future__ import annotations
+
+from sklearn.utils import Tags
+
+
+class TakesTables:
+    """Missing cells, categories and strings are welcome, and a seed fixes every result."""
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.non_deterministic = False
+        return tags
