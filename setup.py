@@ -17,9 +17,13 @@ STAGES = {
     "_forest": [
         "forest",
         "forest_boost",
+        "forest_both",
         "forest_descend",
         "forest_gains",
+        "forest_slopes",
+        "forest_small",
         "forest_spread",
+        "forest_steps",
     ],
 }
 # Free-threaded Python has no stable ABI yet.
@@ -40,7 +44,7 @@ def extension(glue, stages):
             "-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
         ],
         # macOS strips in its own way, and its wheels are small as they are.
-        extra_link_args=["-Wl,--strip-all"] if sys.platform.startswith("linux") else [],
+        extra_link_args=["-Wl,-O1"] if sys.platform.startswith("linux") else [],
     )  # fmt: skip
 
 
