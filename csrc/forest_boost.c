@@ -68,20 +68,20 @@ static float *histogram(const boost_view *v, int64_t which)
     return v->w.histograms + which * v->n_cells * v->width;
 }
 
-/* The width is a constant in either copy, so that a cell's slopes are added in one vector. The
-   rows' sums are added in double on the way: a column takes longer than they do. */
-#define FILL(WIDTH)                                                                               \
+typedef float slopes2 __attribute__((vector_size(8), aligned(4), may_alias));
+typedef float slopes8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* A cell's slopes are added as one vector. The rows' own sums are added in double on the way: a
+   column takes longer than they do. */
+#define FILL(WIDTH, VECTOR)                                                                       \
     double total[WIDTH] = {0};                                                                    \
+    VECTOR *restrict cells = (VECTOR *)out;                                                       \
     for (int64_t i = start; i < stop; i++) {                                                      \
         int64_t row = rows[i];                                                                    \
-        float slope[WIDTH];                                                                       \
-        memcpy(slope, v->slopes + row * WIDTH, sizeof slope);                                     \
+        VECTOR slope = ((const VECTOR *)v->slopes)[row];                                          \
         for (int k = 0; k < WIDTH; k++) total[k] += slope[k];                                     \
         const uint8_t *restrict bin = v->bins->by_row + row * n_columns;                          \
-        for (int64_t j = 0; j < n_columns; j++) {                                                 \
-            float *restrict cell = out + (first[j] + bin[j]) * WIDTH;                             \
-            for (int k = 0; k < WIDTH; k++) cell[k] += slope[k];                                  \
-        }                                                                                         \
+        for (int64_t j = 0; j < n_columns; j++) cells[first[j] + bin[j]] += slope;                \
     }                                                                                             \
     memcpy(sums, total, sizeof total);
 
@@ -94,9 +94,9 @@ static void fill(const boost_view *v, int64_t start, int64_t stop, float *restri
     int64_t n_columns = v->bins->n_columns;
     memset(out, 0, (size_t)(v->n_cells * v->width) * sizeof *out);
     if (v->width == JP_SLOPES_ONE) {
-        FILL(JP_SLOPES_ONE)
+        FILL(JP_SLOPES_ONE, slopes2)
     } else {
-        FILL(JP_SLOPES_MANY)
+        FILL(JP_SLOPES_MANY, slopes8)
     }
 }
 
