@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from jointprob.forest.bagging import Bag, fit_bag
+from jointprob.forest.bagging import Bag, GrowingBag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, fit_class_joints
-from jointprob.predict.folds import assign_folds, scaled
+from jointprob.predict.folds import assign_folds, judged_rows, scaled
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
@@ -22,6 +22,7 @@ from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 
 PRIOR_ROWS = 0.5  # of every class
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
@@ -130,34 +131,47 @@ def fit_labels(
     log_prior = np.log(counts / counts.sum())
     prior = np.exp(log_prior).astype(np.float32)
     target = Labels(label.astype(np.uint16), scaled(weight), prior)
-    folds = assign_folds(target.label, seed)
+    folds, judged = assign_folds(target.label, seed), judged_rows(len(label))
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
-    bags, members = [], []
-    for i, random_splits in enumerate((False, True)):
-        growth = growth_for(binned.n_columns, random_splits)
-        bag, shares = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
-        bags.append(bag)
-        members.append(log_shares(spread(shares), prior))
-        progress(f"forest {i + 1}")
-    holes = make_holes(table, seed)
-    joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
+    joints, seen = fit_class_joints(table, label, weight, n_classes, seed, n_jobs)
+    others = [log_odds(scores[judged]), seen.evidence(judged) + log_prior]
     progress("joints of classes")
-    members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
-    pool = fit_pool([log_softmax(m, axis=1) for m in members], log_prior, EXPECTED, label, weight)
+
+    def pooled(shares: list[Floats32], others: list[Floats], rows: NDArray[np.int64]) -> Pool:
+        """Weights by what the members say of some rows of the fit."""
+        members = [*(log_shares(spread(one), prior) for one in shares), *others]
+        logs = [log_softmax(one, axis=1) for one in members]
+        return fit_pool(logs, log_prior, EXPECTED, label[rows], weight[rows])
+
+    # A third of the trees say which bags are worth growing on; the first tells importances.
+    n_trees = trees_for(binned.n_rows)
+    kinds = [growth_for(binned.n_columns, random_splits) for random_splits in (False, True)]
+    growing = [GrowingBag(binned, target, k, seed + i, n_jobs) for i, k in enumerate(kinds)]
+    for bag in growing:
+        bag.grow(n_trees // 3)
+    worth = pooled([bag.means()[judged] for bag in growing], others, judged).weights > 0
+    for i, bag in enumerate(growing):
+        if i == 0 or worth[i]:
+            bag.grow(n_trees)
+        progress(f"forest {i + 1}")
+    pool = pooled([bag.means()[judged] for bag in growing], others, judged)
+    bags = tuple(bag.bag() for bag in growing)
+
     # The same members, of rows from which cells were taken away.
+    holes = make_holes(table, seed)
     by_row, rows = binning.bin(holes.table, n_jobs).by_row, holes.rows
-    holed = []
-    for i, bag in enumerate(bags):
-        shares = bag.out_of_bag(by_row, rows, len(label), seed + i, target.baseline, n_jobs)
-        holed.append(log_shares(spread(shares), prior))
-    holed.append(log_odds(boosted.out_of_fold(by_row, folds[holes.rows], n_jobs, both_ways=True)))
-    holed.append(joints.holed_evidence + log_prior)
-    strange_pool = fit_pool(
-        [log_softmax(m, axis=1) for m in holed], log_prior, EXPECTED, label[rows], weight[rows]
-    )
+    shares = [
+        bag.out_of_bag(by_row, rows, len(label), seed + i, target.baseline, n_jobs)
+        for i, bag in enumerate(bags)
+    ]
+    others = [
+        log_odds(boosted.out_of_fold(by_row, folds[rows], n_jobs, both_ways=True)),
+        seen.evidence(rows, holes.table) + log_prior,
+    ]
+    strange_pool = pooled(shares, others, rows)
     return LabelModel(
-        binning, tuple(bags), boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
+        binning, bags, boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
     )
 
 
