@@ -16,7 +16,7 @@ from jointprob.threads import run_blocks
 
 Values = NDArray[Any]  # float32, or uint16 in units of 1 / SHARE_UNITS
 SHARE_UNITS = 65535
-BLOCK_ROWS, BOTH_WAYS_ROWS = 4096, 64
+BLOCK_ROWS, BOTH_WAYS_ROWS = (512, 4096), 64
 
 
 LANES = 256  # rows that small trees compare at a time
@@ -202,7 +202,13 @@ class Trees:
             else:
                 one_way(values, by_row, start, stop, out)
 
-        run_blocks(add, len(by_row), BOTH_WAYS_ROWS if both_ways else BLOCK_ROWS, n_jobs)
+        run_blocks(add, len(by_row), BOTH_WAYS_ROWS if both_ways else block_rows(len(by_row)), n_jobs)
+
+
+def block_rows(n_rows: int) -> int:
+    """Rows that go down all trees together: many, as trees come from afar, but in several blocks."""
+    least, most = BLOCK_ROWS
+    return int(np.clip(-(-n_rows // 8 // LANES) * LANES, least, most))
 
 
 def pack(trees: Sequence[Tree], values: Sequence[Values]) -> Trees:

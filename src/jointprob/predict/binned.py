@@ -81,19 +81,28 @@ class Seen:
     ----------
     model : BinnedJoint
     joints : OutOfFold
+    rows : int64
+        Positions of the rows judged.
     judged, holed : float64 (n_rows, n_bins)
         Of the rows judged, and of those with holes.
     """
 
     model: BinnedJoint
     joints: OutOfFold
+    rows: NDArray[np.int64]
     judged: Floats
     holed: Floats
 
-    def of(self, rows: NDArray[np.int64]) -> Floats:
-        """Of any rows, (n_rows, n_bins)."""
-        pool = self.model.pool
-        return np.exp(pool.log_proba([self.joints.evidence(rows) + pool.log_prior], len(rows)))
+    def all(self, n_rows: int) -> Floats:
+        """Of every row of the fit, (n_rows, n_bins)."""
+        out = np.empty((n_rows, self.judged.shape[1]))
+        others = np.setdiff1d(np.arange(n_rows), self.rows)
+        out[self.rows] = self.judged
+        if len(others):
+            pool = self.model.pool
+            said = self.joints.evidence(others) + pool.log_prior
+            out[others] = np.exp(pool.log_proba([said], len(others)))
+        return out
 
 
 def fit_binned(
@@ -135,7 +144,7 @@ def fit_binned(
     model = BinnedJoint(joints, pool, strange_pool, cells, shares, means)
     judged_bins = np.exp(pool.log_proba([whole], len(whole)))
     holed_bins = np.exp(strange_pool.log_proba([holed], len(holed)))
-    return model, Seen(model, out_of_fold, judged_bins, holed_bins)
+    return model, Seen(model, out_of_fold, judged, judged_bins, holed_bins)
 
 
 def _bin_of_row(

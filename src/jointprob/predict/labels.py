@@ -144,7 +144,7 @@ def fit_labels(
         logs = [log_softmax(one, axis=1) for one in members]
         return fit_pool(logs, log_prior, EXPECTED, label[rows], weight[rows])
 
-    # A third of the trees say which bags are worth growing on; the first tells importances.
+    # A third of the trees say which bags are worth growing on.
     n_trees = trees_for(binned.n_rows)
     kinds = [growth_for(binned.n_columns, random_splits) for random_splits in (False, True)]
     growing = [GrowingBag(binned, target, k, seed + i, n_jobs) for i, k in enumerate(kinds)]
@@ -152,7 +152,7 @@ def fit_labels(
         bag.grow(n_trees // 3)
     worth = pooled([bag.means()[judged] for bag in growing], others, judged).weights > 0
     for i, bag in enumerate(growing):
-        if i == 0 or worth[i]:
+        if worth[i]:
             bag.grow(n_trees)
         progress(f"forest {i + 1}")
     pool = pooled([bag.means()[judged] for bag in growing], others, judged)
@@ -181,4 +181,4 @@ def _boost(
     log_prior = np.log(target.prior)
     start = log_prior[1:] - log_prior[:1] if target.n_classes == 2 else log_prior
     loss = Loss(target.label, target.weight, start)
-    return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
+    return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows, loss.n_scores), seed, n_jobs)

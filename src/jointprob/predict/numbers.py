@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,6 +182,10 @@ def fit_numbers(
     n_trees = trees_for(binned.n_rows)
     growing = _start_bags(binned, target, n_trees // 3, seed, n_jobs)
 
+    @cache
+    def by_joint_of_all() -> Floats:
+        return np.asarray((joint.mean(seen.all(len(number))) - center) / scale)
+
     def stack(members: list[int]) -> tuple[Floats, Floats]:
         """Weights of some bags and all else, and the mean of every row."""
         means = [scores[:, 0], *(growing[i].means()[:, 0] for i in members)]
@@ -188,8 +193,7 @@ def fit_numbers(
         found = fit_stack(said, target.number[judged], target.weight[judged])
         mean = np.stack(means, axis=1) @ found[:-1]
         if found[-1] > 0:
-            every = seen.of(np.arange(len(number)))
-            mean += found[-1] * (joint.mean(every) - center) / scale
+            mean += found[-1] * by_joint_of_all()
         weights = np.zeros(len(growing) + 2)
         weights[[0, *(1 + i for i in members), -1]] = found
         return weights, center + scale * mean
