@@ -19,7 +19,7 @@ from jointprob.threads import run_tasks
 TREES_A_TASK = 8
 MOST_DRAWN = 10_000  # rows of a tree's bag: of many rows, trees of fewer differ more, and are quick
 PILOT_TREES = 64  # grown first, to choose how much leaves shrink
-HOLED_TREES = 48  # that judge rows with cells taken away, at most
+HOLED_TREES = 48  # that judge rows with cells taken away, where rows are many
 LOSS_ROWS = 5000  # on which strengths are compared, at most
 Floats = NDArray[np.float64]
 
@@ -78,7 +78,7 @@ class Bag:
             For rows that every tree saw.
         """
 
-        trees = range(min(len(self.trees), HOLED_TREES))
+        trees = range(min(len(self.trees), HOLED_TREES if n_rows > MOST_DRAWN else len(self.trees)))
 
         def add(tree: int) -> tuple[NDArray[np.int64], Means]:
             outside = np.flatnonzero(bootstrap(seed, tree, n_rows)[rows] == 0)

@@ -53,7 +53,7 @@ def boosting_for(n_rows: int, n_scores: int = 1) -> Boosting:
     Of many classes a tree sees a sketch of the gradients, and larger steps lose nothing. Runs are
     averaged, which allows of larger steps than for a run alone.
     """
-    few, sketched = n_rows < 5000, n_scores >= _forest.SLOPES_MANY
+    few, sketched = n_rows < 5000, n_scores >= 2 * _forest.SLOPES_MANY
     return Boosting(
         rate=0.075 if few else 0.2 if sketched else 0.12,
         most_trees=400 if few else 300,

@@ -208,7 +208,7 @@ class Trees:
 def block_rows(n_rows: int) -> int:
     """Rows that go down all trees together: many, as trees come from afar, but in several blocks."""
     least, most = BLOCK_ROWS
-    return int(np.clip(-(-n_rows // 8 // LANES) * LANES, least, most))
+    return int(np.clip(-(-n_rows // 2 // LANES) * LANES, least, most))
 
 
 def pack(trees: Sequence[Tree], values: Sequence[Values]) -> Trees:

@@ -80,34 +80,50 @@ class ClassJoints:
         """
         return self.both(table, n_jobs)[0]
 
-    def evidence(self, table: Table, n_jobs: int | None = None) -> Floats:
+    def evidence(
+        self, table: Table, n_jobs: int | None = None, asked: NDArray[np.bool_] | None = None
+    ) -> Floats:
         """The trees' log densities averaged: the log-linear pool.
 
         No density, but better than one in Bayes' rule: trees are all wrong in ways of their own,
         and the mean of their logarithms lets each of them speak on every row.
 
+        Parameters
+        ----------
+        asked : bool (n_rows, n_classes), optional
+            Of which classes; all if not given.
+
         Returns
         -------
         float64 (n_rows, n_classes)
-            Nats.
+            Nats; 0 where not asked.
         """
-        return self.both(table, n_jobs)[1]
+        return self._scores(table, n_jobs, asked).mean(axis=0)
 
     def both(self, table: Table, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """`log_prob` and `evidence` for the price of one."""
+        scores = self._scores(table, n_jobs)
+        return _mixture(scores, self.log_weights), scores.mean(axis=0)
+
+    def _scores(
+        self, table: Table, n_jobs: int | None, asked: NDArray[np.bool_] | None = None
+    ) -> Floats:
+        """Log densities by each tree, (n_trees, n_rows, n_classes); 0 where not asked."""
         encoded = self.encoding.encode(table, n_jobs)
-        scores = np.empty((len(self.trees), table.n_rows, self.n_classes))
+        scores = np.zeros((len(self.trees), table.n_rows, self.n_classes))
         for m, trees in enumerate(self.trees):
             parts = trees.pooled.numeric_parts(encoded.z)
 
             def score(start: int, stop: int, m: int = m, parts: list[Points] = parts) -> None:
-                rows = np.arange(start, stop)
                 for c, tree in enumerate(self.trees[m].classes):
-                    scores[m, start:stop, c] = log_prob_of(tree, encoded.codes, parts, rows)
+                    rows = np.arange(start, stop)
+                    if asked is not None:
+                        rows = rows[asked[start:stop, c]]
+                    own = log_prob_of(tree, encoded.codes, parts, rows)
+                    scores[m, rows, c] = own + encoded.log_jacobian[rows]
 
             run_blocks(score, table.n_rows, BLOCK_ROWS, n_jobs)
-        scores += encoded.log_jacobian[:, None]
-        return _mixture(scores, self.log_weights), scores.mean(axis=0)
+        return scores
 
     def members(self, log_prior: Floats) -> tuple[Member, ...]:
         """The mixture over classes as the members of a joint: p(x) = sum_c p(c) p(x | c).

@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 PRIOR_ROWS = 0.5  # of every class
+FEW_CLASSES, IMPOSSIBLE = 2, 9.0  # nats below the likeliest class, from which joints are not asked
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
 
 
@@ -106,8 +107,23 @@ class LabelModel:
         members.append(
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
-        members.append(self.joints.evidence(table, n_jobs) + pool.log_prior if joints else None)
+        members.append(None)
+        if joints:
+            so_far = pool.log_proba(members, binned.n_rows) if asked[:-1].any() else None
+            members[-1] = self._by_joints(table, so_far, n_jobs) + pool.log_prior
         return pool.log_proba(members, binned.n_rows)
+
+    def _by_joints(self, table: Table, so_far: Floats | None, n_jobs: int | None) -> Floats:
+        """Evidence of the joints, of the classes that the other members leave possible.
+
+        Any other class keeps the odds to the likeliest one that these members give it.
+        """
+        if so_far is None or so_far.shape[1] <= FEW_CLASSES:
+            return self.joints.evidence(table, n_jobs)
+        rows, likeliest = np.arange(len(so_far)), so_far.argmax(axis=1)
+        possible = so_far > so_far[rows, likeliest, None] - IMPOSSIBLE
+        said = self.joints.evidence(table, n_jobs, possible)
+        return np.where(possible, said, said[rows, likeliest, None])
 
 
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
