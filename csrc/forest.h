@@ -124,22 +124,22 @@ jp_steps *jp_forest_new_steps(const jp_forest *forest);
 
 void jp_forest_free_steps(jp_steps *steps);
 
-/* Add the leaf values of all trees to out (stop - start, n_outputs) for rows start .. stop - 1.
-   values (n_leaves of all trees, n_outputs). With steps about one nanosecond a level, without
+/* Add the leaf values of trees first .. last - 1 to out (stop - start, n_outputs) for rows
+   start .. stop - 1. values (n_leaves of all trees, n_outputs). With steps about one nanosecond a level, without
    them (NULL) two. */
-int jp_forest_add_numbers(const jp_forest *forest, const jp_steps *steps,
-                          const float *restrict values, int64_t n_outputs,
+int jp_forest_add_numbers(const jp_forest *forest, const jp_steps *steps, int64_t first,
+                          int64_t last, const float *restrict values, int64_t n_outputs,
                           const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                           int64_t stop, float *restrict out);
 
-/* The same with steps that are made for this call alone. */
+/* The same for all trees, with steps that are made for this call alone. */
 int jp_forest_add(const jp_forest *forest, const float *restrict values, int64_t n_outputs,
                   const uint8_t *restrict by_row, int64_t n_columns, int64_t start, int64_t stop,
                   float *restrict out);
 
 /* The same for 16-bit values, in units of 1 / 65535. */
-int jp_forest_add_shares(const jp_forest *forest, const jp_steps *steps,
-                         const uint16_t *restrict values, int64_t n_outputs,
+int jp_forest_add_shares(const jp_forest *forest, const jp_steps *steps, int64_t first,
+                         int64_t last, const uint16_t *restrict values, int64_t n_outputs,
                          const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                          int64_t stop, float *restrict out);
 

@@ -19,6 +19,13 @@ typedef struct {
     uint8_t exit[JP_DESCENT_ROWS];
 } jp_row_block;
 
+/* A forest is larger than the caches: a tree is fetched in its order before rows jump about in it,
+   which costs a tenth of what they would wait for. */
+JP_INLINE void jp_fetch(const void *from, int64_t n_bytes)
+{
+    for (int64_t i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)from + i);
+}
+
 /* Leaves of a block's rows in a tree of at most JP_SMALL_LEAVES leaves, see forest_small.c. */
 void jp_small_leaves(const jp_node *node, int64_t n_nodes, const uint32_t *sets,
                      const uint8_t *by_column, int64_t stride, int64_t n, int32_t *leaf);

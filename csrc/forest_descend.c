@@ -111,20 +111,30 @@ int jp_forest_leaves(const jp_forest *forest, int64_t tree, const uint8_t *restr
 
 /* ---- sums ---- */
 
-/* Add a row's value from its leaf to its sums. */
-#define ADD_VALUES(N_OUTPUTS, SCALE)                                                              \
-    for (int64_t i = 0; i < n; i++)                                                               \
-        for (int64_t k = 0; k < (N_OUTPUTS); k++)                                                 \
-            sums[i * (N_OUTPUTS) + k] += table[(int64_t)leaf[i] * (N_OUTPUTS) + k] SCALE;
+/* Add each row's value from its leaf to its sums. */
+#define ADD_VALUE(SCALE)                                                                          \
+    for (int64_t i = 0; i < n; i++) sums[i] += table[leaf[i]] SCALE;
+
+/* The same for many values, eight at a time: of so few, the compiler's own way with what is left
+   over would take longer than all else. */
+#define ADD_VALUES(SCALE)                                                                         \
+    for (int64_t i = 0; i < n; i++, sums += n_outputs) {                                          \
+        int64_t at = (int64_t)leaf[i] * n_outputs, k = 0;                                         \
+        for (; k + 8 <= n_outputs; k += 8)                                                        \
+            for (int j = 0; j < 8; j++) sums[k + j] += table[at + k + j] SCALE;                   \
+        for (; k + 2 <= n_outputs; k += 2)                                                        \
+            for (int j = 0; j < 2; j++) sums[k + j] += table[at + k + j] SCALE;                   \
+        if (k < n_outputs) sums[k] += table[at + k] SCALE;                                        \
+    }
 
 JP_CLONES
 static void add_numbers(const float *restrict table, int64_t n_outputs,
                         const int32_t *restrict leaf, int64_t n, float *restrict sums)
 {
     if (n_outputs == 1) {
-        ADD_VALUES(1, )
+        ADD_VALUE()
     } else {
-        ADD_VALUES(n_outputs, )
+        ADD_VALUES()
     }
 }
 
@@ -133,9 +143,9 @@ static void add_units(const uint16_t *restrict table, int64_t n_outputs,
                       const int32_t *restrict leaf, int64_t n, float *restrict sums)
 {
     if (n_outputs == 1) {
-        ADD_VALUES(1, *(1.0f / 65535))
+        ADD_VALUE(*(1.0f / 65535))
     } else {
-        ADD_VALUES(n_outputs, *(1.0f / 65535))
+        ADD_VALUES(*(1.0f / 65535))
     }
 }
 
@@ -147,7 +157,7 @@ static void add_units(const uint16_t *restrict table, int64_t n_outputs,
         int64_t n = shorter(stop - row);                                                          \
         const uint8_t *bins = by_row + row * n_columns;                                           \
         int quick = block && jp_fill_block(block, steps, bins, n);                  \
-        for (int64_t tree = 0; tree < forest->n_trees; tree++) {                                  \
+        for (int64_t tree = first; tree < last; tree++) {                                         \
             const int32_t *leaf = slow;                                                           \
             tree_view t = view_tree(forest, tree);                                                \
             if (quick) leaf = jp_block_leaves(forest, steps, tree, block);                           \
@@ -158,12 +168,14 @@ static void add_units(const uint16_t *restrict table, int64_t n_outputs,
     }                                                                                             \
     free(block);
 
-int jp_forest_add_numbers(const jp_forest *forest, const jp_steps *steps,
-                          const float *restrict values, int64_t n_outputs,
+int jp_forest_add_numbers(const jp_forest *forest, const jp_steps *steps, int64_t first,
+                          int64_t last, const float *restrict values, int64_t n_outputs,
                           const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                           int64_t stop, float *restrict out)
 {
-    if (checked(forest, n_columns, start, stop) || n_outputs < 1) return JP_ERR_SIZE;
+    if (checked(forest, n_columns, start, stop) || n_outputs < 1 || first < 0
+        || last > forest->n_trees)
+        return JP_ERR_SIZE;
     ADD_TREES(add_numbers)
     return JP_OK;
 }
@@ -174,18 +186,20 @@ int jp_forest_add(const jp_forest *forest, const float *restrict values, int64_t
 {
     if (checked(forest, n_columns, start, stop)) return JP_ERR_SIZE;
     jp_steps *steps = jp_forest_new_steps(forest);
-    int status = jp_forest_add_numbers(forest, steps, values, n_outputs, by_row, n_columns, start,
-                                       stop, out);
+    int status = jp_forest_add_numbers(forest, steps, 0, forest->n_trees, values, n_outputs,
+                                       by_row, n_columns, start, stop, out);
     jp_forest_free_steps(steps);
     return status;
 }
 
-int jp_forest_add_shares(const jp_forest *forest, const jp_steps *steps,
-                         const uint16_t *restrict values, int64_t n_outputs,
+int jp_forest_add_shares(const jp_forest *forest, const jp_steps *steps, int64_t first,
+                         int64_t last, const uint16_t *restrict values, int64_t n_outputs,
                          const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                          int64_t stop, float *restrict out)
 {
-    if (checked(forest, n_columns, start, stop) || n_outputs < 1) return JP_ERR_SIZE;
+    if (checked(forest, n_columns, start, stop) || n_outputs < 1 || first < 0
+        || last > forest->n_trees)
+        return JP_ERR_SIZE;
     ADD_TREES(add_units)
     return JP_OK;
 }

@@ -170,20 +170,13 @@ static void pass_top(const jp_runs *top, const uint8_t *by_column, uint8_t *rest
     memcpy(exit, taken[0], JP_LANES);
 }
 
-/* A forest is larger than the caches: a tree is fetched in its order before rows jump about in it,
-   which costs a tenth of what they would wait for. */
-static void fetch(const void *from, int64_t n_bytes)
-{
-    for (int64_t i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)from + i);
-}
-
 void jp_step_leaves(const jp_forest *f, const jp_steps *s, int64_t tree, jp_row_block *b)
 {
     int has_sets = f->n_sets > 0;
     int64_t first = f->node_at[tree] + tree, n_slots = f->node_at[tree + 1] + tree + 1 - first;
     const uint64_t *word = s->word + first * (1 + has_sets);
-    fetch(word, n_slots * (1 + has_sets) * (int64_t)sizeof *word);
-    fetch(s->leaf + first, n_slots * (int64_t)sizeof *s->leaf);
+    jp_fetch(word, n_slots * (1 + has_sets) * (int64_t)sizeof *word);
+    jp_fetch(s->leaf + first, n_slots * (int64_t)sizeof *s->leaf);
     jp_runs top[N_TOP];
     uint32_t exits[N_TOP + 1];
     find_top(f->node + f->node_at[tree], f->sets, has_sets, top, exits);

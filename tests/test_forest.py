@@ -280,7 +280,7 @@ def test_descent_equals_its_twin(seed, levels, n_rows):
     assert (halves == out).all()
     shares = pack(trees, [np.round(v * 65535).astype(np.uint16) for v in values])
     out[:] = 0
-    shares.kernel.add_shares(shares.values, rows, 0, n_rows, out)
+    shares.kernel.add(shares.values, rows, 0, n_rows, out)
     np.testing.assert_allclose(out, wanted, atol=3 * 1e-5)
 
 

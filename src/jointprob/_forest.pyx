@@ -73,10 +73,12 @@ cdef extern from "forest.h" nogil:
                          int32_t *)
     jp_steps *jp_forest_new_steps(const jp_forest *)
     void jp_forest_free_steps(jp_steps *)
-    int jp_forest_add_numbers(const jp_forest *, const jp_steps *, const float *, int64_t,
-                              const uint8_t *, int64_t, int64_t, int64_t, float *)
-    int jp_forest_add_shares(const jp_forest *, const jp_steps *, const uint16_t *, int64_t,
-                             const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int jp_forest_add_numbers(const jp_forest *, const jp_steps *, int64_t, int64_t,
+                              const float *, int64_t, const uint8_t *, int64_t, int64_t, int64_t,
+                              float *)
+    int jp_forest_add_shares(const jp_forest *, const jp_steps *, int64_t, int64_t,
+                             const uint16_t *, int64_t, const uint8_t *, int64_t, int64_t,
+                             int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
     int jp_forest_class_gains(const jp_node *, int64_t, const float *, int64_t, double *, double *)
@@ -297,34 +299,37 @@ cdef class Forest:
                                       &leaves[0])
         check(status)
 
-    def add(self, const float[:, ::1] values, const uint8_t[:, ::1] by_row, int64_t start,
-            int64_t stop, float[:, ::1] out):
-        """Add the leaf values of rows start .. stop - 1 to these rows of out."""
-        require(values.shape[0] == self.n_leaves, "a value for each leaf")
-        require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
-        require(0 <= start <= stop <= by_row.shape[0], "rows")
-        if start == stop:
-            return
-        cdef int status
-        with nogil:
-            status = jp_forest_add_numbers(&self.c, self.steps, &values[0, 0], values.shape[1],
-                                           &by_row[0, 0], by_row.shape[1], start, stop,
-                                           &out[start, 0])
-        check(status)
+    def add(self, values, const uint8_t[:, ::1] by_row, int64_t start, int64_t stop,
+            float[:, ::1] out, int64_t first=0, last=None):
+        """Add the leaf values of rows start .. stop - 1 in some trees to these rows of out.
 
-    def add_shares(self, const uint16_t[:, ::1] values, const uint8_t[:, ::1] by_row,
-                   int64_t start, int64_t stop, float[:, ::1] out):
-        """The same for values in units of 1 / 65535."""
+        uint16 values are in units of 1 / 65535.
+        """
+        cdef const float[:, ::1] numbers = None
+        cdef const uint16_t[:, ::1] shares = None
+        cdef int64_t stop_tree = self.c.n_trees if last is None else last
+        cdef int64_t n_outputs = out.shape[1], d = by_row.shape[1]
+        if values.dtype == "uint16":
+            shares = values
+        else:
+            numbers = values
         require(values.shape[0] == self.n_leaves, "a value for each leaf")
         require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
         require(0 <= start <= stop <= by_row.shape[0], "rows")
         if start == stop:
             return
+        cdef const float *f = NULL if numbers is None else &numbers[0, 0]
+        cdef const uint16_t *u = NULL if shares is None else &shares[0, 0]
         cdef int status
         with nogil:
-            status = jp_forest_add_shares(&self.c, self.steps, &values[0, 0], values.shape[1],
-                                          &by_row[0, 0], by_row.shape[1], start, stop,
-                                          &out[start, 0])
+            if f != NULL:
+                status = jp_forest_add_numbers(&self.c, self.steps, first, stop_tree, f,
+                                               n_outputs, &by_row[0, 0], d, start, stop,
+                                               &out[start, 0])
+            else:
+                status = jp_forest_add_shares(&self.c, self.steps, first, stop_tree, u,
+                                              n_outputs, &by_row[0, 0], d, start, stop,
+                                              &out[start, 0])
         check(status)
 
     def add_both_ways(self, values, bint everywhere, const uint8_t[:, ::1] by_row, int64_t start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from jointprob import _forest
 from jointprob.forest.bins import Bytes
-from jointprob.threads import run_blocks
+from jointprob.threads import run_blocks, run_tasks
 
 Values = NDArray[Any]  # float32, or uint16 in units of 1 / SHARE_UNITS
 SHARE_UNITS = 65535
-BLOCK_ROWS, BOTH_WAYS_ROWS = (512, 4096), 64
+BLOCK_ROWS, BOTH_WAYS_ROWS = 4096, 64
+TREE_GROUPS, FEW_ROWS = 4, 256
 
 
 LANES = 256  # rows that small trees compare at a time
@@ -194,21 +195,30 @@ class Trees:
         weight that went there.
         """
         kernel, values = self.kernel, self.values
-        one_way = kernel.add_shares if values.dtype == np.uint16 else kernel.add
+        if both_ways:
 
-        def add(start: int, stop: int) -> None:
-            if both_ways:
+            def add(start: int, stop: int) -> None:
                 kernel.add_both_ways(values, True, by_row, start, stop, out)
-            else:
-                one_way(values, by_row, start, stop, out)
 
-        run_blocks(add, len(by_row), BOTH_WAYS_ROWS if both_ways else block_rows(len(by_row)), n_jobs)
+            run_blocks(add, len(by_row), BOTH_WAYS_ROWS, n_jobs)
+            return
+        # Groups of trees are tasks as well: trees come from afar, and so each comes once. A row's
+        # sums are the same however many rows there are.
+        bounds = np.linspace(0, len(self), min(len(self), TREE_GROUPS) + 1).astype(int)
+        groups = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+        blocks = [(i, min(i + BLOCK_ROWS, len(by_row))) for i in range(0, len(by_row), BLOCK_ROWS)]
 
+        def part(block: tuple[int, int], group: tuple[int, int]) -> NDArray[np.float32]:
+            rows = by_row[slice(*block)]
+            sums = np.zeros((len(rows), out.shape[1]), np.float32)
+            kernel.add(values, rows, 0, len(rows), sums, *group)
+            return sums
 
-def block_rows(n_rows: int) -> int:
-    """Rows that go down all trees together: many, as trees come from afar, but in several blocks."""
-    least, most = BLOCK_ROWS
-    return int(np.clip(-(-n_rows // 2 // LANES) * LANES, least, most))
+        tasks = [partial(part, block, group) for block in blocks for group in groups]
+        parts = iter(run_tasks(tasks, n_jobs if len(by_row) > FEW_ROWS else 1))
+        for start, stop in blocks:
+            for _ in groups:
+                out[start:stop] += next(parts)
 
 
 def pack(trees: Sequence[Tree], values: Sequence[Values]) -> Trees:
