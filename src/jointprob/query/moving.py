@@ -99,7 +99,7 @@ def _redraw_state(tree: LatentTree, block: int, states: Codes, uniform: Floats) 
     """A state of the block for each row, given those of its neighbours in the tree."""
     above = states[:, tree.parent[block]] if tree.parent[block] >= 0 else 0 * states[:, block]
     mass = _transition(tree, block)[above].astype(np.float64)
-    for child in np.flatnonzero(tree.parent == block):
+    for child in np.flatnonzero(tree.parent == block).tolist():
         mass *= _transition(tree, child).T[states[:, child]]
         mass /= np.maximum(mass.max(axis=1, keepdims=True), 1e-300)  # many children underflow
     below = np.cumsum(mass, axis=1)

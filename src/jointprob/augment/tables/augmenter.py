@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -13,8 +13,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.augment.tables.append import append_rows
+from jointprob.augment.tables.checks import (
+    check_counts,
+    check_strength,
+    check_weighted,
+    positions,
+)
 from jointprob.augment.tables.gaps import Gaps
-from jointprob.augment.tables.model import Columns, Model
+from jointprob.augment.tables.model import Columns, Model, whole_columns
 from jointprob.augment.tables.strategy import new_rows
 from jointprob.estimators.density import JEPADensity, fit_joint, keep_names
 from jointprob.estimators.imputer import find_bounds
@@ -28,7 +34,6 @@ from jointprob.query.evidence import blank_empty, read_given
 from jointprob.query.sampling import row_keys, seed_of
 from jointprob.refill import refill
 from jointprob.restore import to_container
-from jointprob.schema import preview
 from jointprob.table import Table, check_sample_weight, conform, read_table
 from jointprob.threads import threads_for
 
@@ -184,7 +189,7 @@ class TableAugmenter(TakesTables, BaseEstimator):
         """Fit; return the rows of positive weight, their classes and weights."""
         kept, y, weight = known_rows(table, y, weight)
         classes, label, counts = np.unique(y, return_inverse=True, return_counts=True)
-        _check_counts(classes, counts)
+        check_counts(classes, counts)
         gaps, seed = Gaps.of(kept), self._seed()
         told = gaps.tell(kept)
         rows, row_weight = ordered_rows(told, label, weight)
@@ -239,14 +244,14 @@ class TableAugmenter(TakesTables, BaseEstimator):
             As `fit`, and for strategies that name unknown classes or ask for fewer rows than there
             are. The augmenter stays as it was.
         """
-        _check_strength(self.strength, above_zero=True)
+        check_strength(self.strength, above_zero=True)
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         labels = self._labels(y, table.n_rows)
         weight = check_sample_weight(sample_weight, table.n_rows)
         classes, counts = np.unique(labels, return_counts=True)
         strategy = self.sampling_strategy if sampling_strategy is None else sampling_strategy
         added = new_rows(strategy, classes, counts, y)
-        _check_weighted(classes[added > 0], labels[weight > 0])
+        check_weighted(classes[added > 0], labels[weight > 0])
         kept, label, weight = self._fit_classes(table, labels, weight)
         counted = dict(zip(classes.tolist(), added.tolist(), strict=True))
         self.sampling_strategy_ = {c: n for c, n in counted.items() if n}
@@ -343,7 +348,7 @@ class TableAugmenter(TakesTables, BaseEstimator):
         distribution, as far as the joint has learnt it, does not.
         """
         check_is_fitted(self)
-        _check_strength(strength)
+        check_strength(strength)
         table = conform(X, self._schema, False, "X", NAME)
         asked = self._asked(y, table.n_rows)
         if strength == 0:
@@ -360,48 +365,4 @@ class TableAugmenter(TakesTables, BaseEstimator):
             return None
         if not hasattr(self, "classes_"):
             raise ValueError("y is given, but the augmenter was fitted without a target")
-        one = isinstance(y, str) or np.ndim(y) == 0
-        labels = [y] * n_rows if one else check_labels(y, n_rows).tolist()
-        place = {label: c for c, label in enumerate(self.classes_.tolist())}
-        found = np.array([place.get(label, -1) for label in labels], np.int64)
-        unseen = np.flatnonzero(found < 0)
-        if unseen.size:
-            raise ValueError(
-                f"y holds {labels[unseen[0]]!r}, a class that fit did not see; allowed are "
-                f"{preview(self.classes_.tolist())}"
-            )
-        return found
-
-
-def whole_columns(table: Table) -> tuple[int, ...]:
-    """Numeric columns that hold whole numbers alone."""
-    found = []
-    for j in table.schema.numeric:
-        cells = table.columns[j][~np.isnan(table.columns[j])]
-        if len(cells) and (cells == np.rint(cells)).all():
-            found.append(j)
-    return tuple(found)
-
-
-def _check_counts(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
-    if len(classes) < 2:
-        raise ValueError(
-            f"y holds one class only, {classes.tolist()[0]!r}; at least two are needed"
-        )
-    alone = classes[counts < 2].tolist()
-    if alone:
-        raise ValueError(f"y holds classes of one row, {preview(alone)}; at least two are needed")
-
-
-def _check_weighted(needed: NDArray[Any], known: NDArray[Any]) -> None:
-    for label in needed.tolist():
-        if label not in known:
-            raise ValueError(f"every row of the class {label!r} has weight 0; none can be added")
-
-
-def _check_strength(strength: Any, above_zero: bool = False) -> None:
-    number = isinstance(strength, Real) and not isinstance(strength, bool)
-    if not number or not 0 <= strength <= 1 or (above_zero and strength == 0):
-        raise ValueError(
-            f"strength={strength!r}; allowed are numbers {'above' if above_zero else 'from'} 0 to 1"
-        )
+        return positions(y, n_rows, self.classes_)

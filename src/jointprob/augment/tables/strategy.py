@@ -1,4 +1,4 @@
-"""How many new rows each class gets: the sampling strategies of imbalanced-learn's over-samplers."""
+"""How many new rows each class gets: the strategies of imbalanced-learn's over-samplers."""
 
 from __future__ import annotations
 
