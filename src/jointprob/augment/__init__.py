@@ -1,0 +1,1 @@
+"""Augmentation: new data from old, whole batches at a time."""
