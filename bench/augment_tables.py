@@ -89,16 +89,21 @@ def _points(runs: dict[str, dict[str, Result]]) -> str:
             continue
         said = "more" if gain > 2 * error else "less" if gain < -2 * error else "no different"
         lines.append(f"- {name}: ours is worth {said} than no resampling ({gain:+.4f}).")
-        other = run.get("SMOTENC", run["SMOTE"])
-        if "more_rows_per_second" in run["ours"] and "more_rows_per_second" in other:
-            ratio = run["ours"]["more_rows_per_second"] / other["more_rows_per_second"]
-            which = "SMOTENC" if "SMOTENC" in run else "SMOTE"
-            met = f", at least {SPEED:g}: {results.verdict(ratio >= SPEED)}"
-            lines.append(
-                f"- {name}: our further rows a second / {which}'s: {ratio:.3g}"
-                + (met if which == "SMOTENC" else "") + "."
-            )  # fmt: skip
+        lines += _speeds(name, run["ours"], run.get("SMOTENC", {}))
     return "\n".join(lines) + "\n"
+
+
+def _speeds(name: str, ours: Result, other: Result) -> list[str]:
+    """Ours beside the only other method that makes rows with levels."""
+    rate = other.get("more_rows_per_second")
+    if rate is None:
+        return []
+    pairs = {"further rows": "more_rows_per_second", "rows of `sample`": "drawn_rows_per_second"}
+    return [
+        f"- {name}: our {what} a second / SMOTENC's further rows, at least {SPEED:g}: "
+        f"{ours[key] / rate:.3g}, {results.verdict(ours[key] / rate >= SPEED)}."
+        for what, key in pairs.items()
+    ]
 
 
 def work(task: dict[str, Any]) -> Result:

@@ -12,20 +12,24 @@ from jointprob.estimators.target import check_labels
 from jointprob.schema import preview
 
 
-def check_counts(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
-    if len(classes) < 2:
-        raise ValueError(
-            f"y holds one class only, {classes.tolist()[0]!r}; at least two are needed"
-        )
-    alone = classes[counts < 2].tolist()
-    if alone:
-        raise ValueError(f"y holds classes of one row, {preview(alone)}; at least two are needed")
+def check_sources(needed: NDArray[Any], known: NDArray[Any]) -> None:
+    """Refuse new rows of classes that have not two rows to start from.
 
-
-def check_weighted(needed: NDArray[Any], known: NDArray[Any]) -> None:
+    Parameters
+    ----------
+    needed : (n_needed,)
+        Classes that get new rows.
+    known : (n_rows,)
+        Classes of the rows of positive weight.
+    """
     for label in needed.tolist():
-        if label not in known:
-            raise ValueError(f"every row of the class {label!r} has weight 0; none can be added")
+        n = int((known == label).sum())
+        if n < 2:
+            rows = "no row" if n == 0 else "one row"
+            raise ValueError(
+                f"y holds {rows} of the class {label!r} of weight above 0; new rows of a class "
+                "need at least two"
+            )
 
 
 def check_strength(strength: Any, above_zero: bool = False) -> None:
