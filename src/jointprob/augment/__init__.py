@@ -1,0 +1,1 @@
+"""New data from old: whole batches of images (`jointprob.augment.images`) at a time."""
