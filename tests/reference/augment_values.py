@@ -1,5 +1,5 @@
-"""Operations on values in plain NumPy, float64: the specification of csrc/augment_{point,colour,noise,
-shot,blur,resize,mix}.c."""
+"""Operations on values in plain NumPy, float64: the specification of the kernels
+csrc/augment_{point,colour,noise,shot,blur,resize}.c."""
 
 import numpy as np
 from scipy import ndimage, special, stats
