@@ -135,7 +135,7 @@ JP_INLINE f32x16 channel_of(u32x16 pixels, int64_t c) {
     return __builtin_convertvector((i32x16)((pixels >> (uint32_t)(8 * c)) & 255), f32x16);
 }
 
-/* What lies in lanes of 4 bytes, without the gaps; writes up to 4 bytes more. */
+/* What lies in lanes of 4 bytes, without the gaps. */
 JP_INLINE void store_lanes(u32x16 v, uint8_t *out, int64_t channels) {
     const u8x16 close = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0};
     u8x16 quarter[4];
@@ -151,7 +151,7 @@ JP_INLINE void store_lanes(u32x16 v, uint8_t *out, int64_t channels) {
         memcpy(quarter, &v, 64);
         for (int q = 0; q < 4; q++) {
             quarter[q] = __builtin_shuffle(quarter[q], close);
-            memcpy(out + 12 * q, &quarter[q], 16);
+            memcpy(out + 12 * q, &quarter[q], q < 3 ? 16 : 12);
         }
     }
 }
