@@ -96,12 +96,12 @@ class Warp:
         parameters = np.empty((len(self.sizes), 10))
         parameters[:, :6] = self.matrices.reshape(-1, 6)
         parameters[:, 6:] = self.windows
-        fill = np.zeros(MAX_CHANNELS)
-        fill[: self.source.channels] = outside.fill
         if len(outside.fill) not in (1, self.source.channels):
             raise ValueError(
                 f"fill has {len(outside.fill)} values, the images {self.source.channels} channels"
             )
+        fill = np.zeros(MAX_CHANNELS)
+        fill[: self.source.channels] = outside.fill
         options = (BORDERS[outside.border], INTERPOLATIONS[self.interpolation or "nearest"])
         return Step(GEOMETRY, parameters, DTYPES[self.source.dtype], self.source.channels, position,
                     options, sizes=np.ascontiguousarray(self.sizes),
@@ -110,7 +110,7 @@ class Warp:
 
 def product(first: Floats, second: Floats) -> Floats:
     """Matrices of `second` followed by `first`: (n, 2, 3) each, last rows (0, 0, 1) left out."""
-    result = np.matmul(first[:, :, :2], second)
+    result: Floats = np.matmul(first[:, :, :2], second)
     result[:, :, 2] += first[:, :, 2]
     return result
 
