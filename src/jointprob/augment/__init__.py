@@ -1,1 +1,1 @@
-"""Augmentation: new data from old, whole batches at a time."""
+"""New data from old: whole batches of images (`images`), rows of tables (`tables`)."""
