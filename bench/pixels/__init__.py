@@ -1,1 +1,1 @@
-"""Augmentation of pictures: each library beside the others on the same batches."""
+"""Augmentation of images: each library beside the others on the same batches."""

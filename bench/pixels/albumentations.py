@@ -1,4 +1,4 @@
-"""albumentations: a loop over the pictures, its own draws, results copied into a batch."""
+"""albumentations: a loop over the images, its own draws, results copied into a batch."""
 
 from __future__ import annotations
 
@@ -95,3 +95,20 @@ def pipeline(batch: Batch) -> Call:
     """`Compose` of HorizontalFlip, Rotate, RandomCrop, GaussNoise."""
     steps = [A.HorizontalFlip(p=0.5), _rotation(), A.RandomCrop(batch.crop, batch.crop), _noise()]
     return _loop(batch, batch.empty(batch.crop), A.Compose(steps, seed=0))
+
+
+def given_rotation(batch: Batch) -> Call:
+    """Each image by its given angle."""
+    steps = [
+        A.Rotate((angle, angle), border_mode=cv2.BORDER_CONSTANT, p=1)
+        for angle in batch.angles.tolist()
+    ]
+    pairs = list(zip(steps, batch.images, strict=True))
+    return lambda: np.stack([step(image=image)["image"] for step, image in pairs])
+
+
+def given_resize(batch: Batch) -> Call:
+    """Each given window."""
+    step = A.Resize(batch.resized, batch.resized, p=1)
+    windows = batch.cut()
+    return lambda: np.stack([step(image=np.ascontiguousarray(w))["image"] for w in windows])

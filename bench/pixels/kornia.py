@@ -1,4 +1,4 @@
-"""kornia: its modules, own draws for each picture, on as many (N, 3, H, W) as stay in cache.
+"""kornia: its modules, own draws for each image, on as many (N, 3, H, W) as stay in cache.
 
 It takes floats alone: bytes are divided by 255 and come back rounded and clipped, in the time.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import kornia.augmentation as K
 import numpy as np
 import torch
+from kornia.geometry import transform
 
 from . import sets
 from .sets import Batch
-from .torchvision import Call, by_chunks, limit_threads
+from .torchvision import Call, by_chunks, limit_threads, planes
 
 __all__ = ["limit_threads"]
 NAME = "kornia"
@@ -90,4 +91,24 @@ def pipeline(batch: Batch) -> Call:
         K.RandomRotation(sets.ANGLE, p=1.0),
         K.RandomCrop((batch.crop, batch.crop)),
         K.RandomGaussianNoise(0.0, sets.SIGMA / 255, p=1.0),
+    )
+
+
+def _bytes(images: torch.Tensor) -> np.ndarray:
+    rounded = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    return rounded.permute(0, 2, 3, 1).numpy()
+
+
+def given_rotation(batch: Batch) -> Call:
+    """Each image by its given angle."""
+    images, angles = planes(batch) / 255, torch.from_numpy(batch.angles.astype(np.float32))
+    return lambda: _bytes(transform.rotate(images, angles))
+
+
+def given_resize(batch: Batch) -> Call:
+    """Each given window."""
+    windows = [torch.from_numpy(window.copy()).permute(2, 0, 1)[None] for window in batch.cut()]
+    size = (batch.resized, batch.resized)
+    return lambda: np.concatenate(
+        [_bytes(transform.resize(w / 255, size, align_corners=False)) for w in windows]
     )

@@ -1,4 +1,4 @@
-"""OpenCV: a loop over the pictures, direct calls with given draws into a preallocated batch.
+"""OpenCV: a loop over the images, direct calls with given draws into a preallocated batch.
 
 What depends on the draws alone (matrices, tables) is made before the clock starts.
 """

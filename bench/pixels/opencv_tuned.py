@@ -14,7 +14,7 @@ NAME = "OpenCV, tuned by hand"
 
 
 def _one_channel(images: np.ndarray) -> np.ndarray:
-    """The same memory as pictures of one channel and three times the columns."""
+    """The same memory as images of one channel and three times the columns."""
     return images.reshape(len(images), images.shape[1], -1)
 
 
@@ -35,7 +35,7 @@ def noise(batch: Batch) -> Call:
 
 
 def normalise(batch: Batch) -> Call:
-    """Bytes: `multiply` and `add` with whole pictures of factors and shifts, channels as columns;
+    """Bytes: `multiply` and `add` with whole images of factors and shifts, channels as columns;
     float32: `transform`."""
     if batch.images.dtype == np.float32:
         return opencv.normalise(batch)

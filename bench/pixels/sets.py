@@ -1,4 +1,4 @@
-"""Batches of real pictures, and the draws that every library gets the same where it takes them."""
+"""Batches of real images, and the draws that every library gets the same where it takes them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 N_IMAGES = {"32x32": 256, "224x224": 64, "512x512": 16}
-CROPS = {32: 28, 224: 192, 512: 448}  # side of the picture -> side of its crop
-RESIZED = {32: 32, 224: 224, 512: 224}  # side of the picture -> side after RandomResizedCrop
+CROPS = {32: 28, 224: 192, 512: 448}  # side of the image -> side of its crop
+RESIZED = {32: 32, 224: 224, 512: 224}  # side of the image -> side after RandomResizedCrop
 
 ANGLE = 15.0  # degrees, either way
 SIGMA = 10.0  # of noise, grey levels of 255
 BLUR = 1.5  # standard deviation, pixels
 BLUR_RADIUS = 5  # of the kernel: what OpenCV takes by itself for bytes is 4 or 5
-AREA = (0.08, 1.0)  # RandomResizedCrop: share of the picture
+AREA = (0.08, 1.0)  # RandomResizedCrop: share of the image
 ASPECT = (3 / 4, 4 / 3)
 JITTER = 0.2  # brightness shifts by this share of the range, contrast scales by 1 -+ this
 MEAN = np.array([0.485, 0.456, 0.406])  # of normalisation, for values in [0, 1]
@@ -25,7 +25,7 @@ STD = np.array([0.229, 0.224, 0.225])
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures (N, side, side, 3), uint8 or float32 in [0, 1]."""
+    """Images (N, side, side, 3), uint8 or float32 in [0, 1]."""
 
     images: np.ndarray
 
@@ -79,6 +79,15 @@ class Batch:
         draws = self._draws(3)
         return np.array([_window(self.side, draws) for _ in range(self.n)])
 
+    def cut(self) -> list[np.ndarray]:
+        """Each image's window, a view."""
+        return [
+            image[top : top + height, left : left + width]
+            for image, (top, left, height, width) in zip(
+                self.images, self.windows.tolist(), strict=True
+            )
+        ]
+
     @cached_property
     def shifts(self) -> np.ndarray:
         """Of brightness, in units of the pixels."""
@@ -126,10 +135,10 @@ def _tiles(path: Path, side: int) -> np.ndarray:
     return np.stack(overlapping)
 
 
-def _cut(picture: np.ndarray, side: int) -> list[np.ndarray]:
+def _cut(image: np.ndarray, side: int) -> list[np.ndarray]:
     """Tiles from the corner on; the last of a row or column reaches the edge."""
-    tops, lefts = (_starts(length, side) for length in picture.shape[:2])
-    return [picture[top : top + side, left : left + side] for top in tops for left in lefts]
+    tops, lefts = (_starts(length, side) for length in image.shape[:2])
+    return [image[top : top + side, left : left + side] for top in tops for left in lefts]
 
 
 def _starts(length: int, side: int) -> list[int]:

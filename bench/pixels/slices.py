@@ -68,7 +68,7 @@ def noise(batch: Batch) -> Call:
 
 
 def normalise(batch: Batch) -> Call:
-    """`multiply` and `add` of each picture, factors and shifts spread over its rows."""
+    """`multiply` and `add` of each image, factors and shifts spread over its rows."""
     images, out = batch.images, batch.empty(dtype=np.float32)
     factors, shifts = (
         np.tile(values, batch.side).astype(np.float32)

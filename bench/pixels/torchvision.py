@@ -1,6 +1,6 @@
 """torchvision v2: its functions with given draws on its own layout, (N, 3, H, W) tensors.
 
-Where all pictures have the same parameters, one call takes as many pictures as stay in cache;
+Where all images have the same parameters, one call takes as many images as stay in cache;
 elsewhere a loop. Results are copied into a preallocated batch.
 """
 
@@ -19,7 +19,7 @@ from .sets import Batch
 
 Call = Callable[[], np.ndarray]
 NAME = "torchvision v2"
-CHUNK_BYTES = 2_500_000  # of floats: 1 picture of 512x512, 4 of 224x224, 203 of 32x32
+CHUNK_BYTES = 2_500_000  # of floats: 1 image of 512x512, 4 of 224x224, 203 of 32x32
 
 
 def limit_threads() -> None:
@@ -36,7 +36,7 @@ def by_chunks(
     change: Callable[[torch.Tensor], torch.Tensor],
     dtype: torch.dtype | None = None,
 ) -> Call:
-    """`change` takes several pictures in one call: as many as stay in cache, which is fastest."""
+    """`change` takes several images in one call: as many as stay in cache, which is fastest."""
     images = planes(batch)
     out = torch.zeros((batch.n, 3, side, side), dtype=dtype or images.dtype)
     parts = [slice(i, i + chunk(batch)) for i in range(0, batch.n, chunk(batch))]
@@ -105,7 +105,7 @@ def random_resized_crop(batch: Batch) -> Call:
 
 
 def blur(batch: Batch) -> Call:
-    """`gaussian_blur`, picture by picture, which is faster than several at once."""
+    """`gaussian_blur`, image by image, which is faster than several at once."""
     size = [2 * sets.BLUR_RADIUS + 1] * 2
     sigma = [sets.BLUR, sets.BLUR]
     return _loop(batch, batch.side, lambda image: F.gaussian_blur(image, size, sigma))

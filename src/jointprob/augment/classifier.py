@@ -43,8 +43,8 @@ def _shape_and_rows(X: Any, shape: tuple[int, ...] | None) -> tuple[tuple[int, .
 class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier that learns from images and from augmented copies of them.
 
-    `fit` trains `estimator` on the images and on `copies` augmented epochs of them. Where images are
-    few, it learns in this way which changes do not matter.
+    `fit` trains `estimator` on the images and on `copies` augmented epochs of them. Where there are
+    few images, it learns in this way which changes do not matter.
 
     Parameters
     ----------
