@@ -1,4 +1,4 @@
-"""New data from old: images, and classifiers that learn from changed copies of them."""
+"""New data from old: whole batches of images, and classifiers that learn from changed copies."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
