@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { AHEAD = 4 };    /* rows */
+
 static void copy_strided(const uint8_t *in, int64_t in_step, uint8_t *out, int64_t out_step,
                          int64_t n, int64_t item) {
     if (item == 1)
@@ -112,6 +114,13 @@ static void move_span(const jp_augment_move *m, const jp_augment_view *in, uint8
         take_row(from, m->yx * in->row_stride, out, n, size);
 }
 
+/* Rows are read backwards or in another order than they lie in, which no prefetcher foresees. */
+static void prefetch_row(const jp_augment_view *in, int64_t y) {
+    if (y < in->first_row || y >= in->height) return;
+    const uint8_t *row = jp_augment_row(in, y);
+    for (int64_t k = 0; k < in->width * in->pixel_stride; k += 64) __builtin_prefetch(row + k);
+}
+
 /* Least and one beyond the largest x of [0, width) whose step * x + offset is in [low, high). */
 static void inside(int64_t step, int64_t offset, int64_t low, int64_t high, int64_t *x0,
                    int64_t *x1) {
@@ -139,6 +148,7 @@ void jp_augment_move_rows(const jp_augment_move *m, const jp_augment_window *w,
         if (x1 > out->width) x1 = out->width;
         if (x0 > x1) x0 = x1;
         uint8_t *to = jp_augment_row(out, y);
+        if (m->yy != 0) prefetch_row(in, m->yy * (y + AHEAD) + m->y);
         if (x1 > x0) move_span(m, in, to, y, x0, x1);
         for (int64_t x = 0; x < out->width; x++) {
             if (x == x0 && x1 > x0) x = x1;

@@ -1,7 +1,22 @@
 """Images: flips, crops, warps, colours, noise, mixing, whole batches at a time."""
 
-from .compose import Compose
-from .geometry import HorizontalFlip, Rotate
+from .compose import Augmented, Compose
+from .crops import CenterCrop, RandomCrop, RandomResizedCrop
+from .geometry import Affine, HorizontalFlip, Pad, Resize, Rotate, Rotate90, VerticalFlip
 from .intensity import Brightness
 
-__all__ = ["Brightness", "Compose", "HorizontalFlip", "Rotate"]
+__all__ = [
+    "Affine",
+    "Augmented",
+    "Brightness",
+    "CenterCrop",
+    "Compose",
+    "HorizontalFlip",
+    "Pad",
+    "RandomCrop",
+    "RandomResizedCrop",
+    "Resize",
+    "Rotate",
+    "Rotate90",
+    "VerticalFlip",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Batch:
     frame: Frame
     has_channels: bool  # whether the arrays have an axis of channels
     layout: str
+    is_bool: bool = False
 
     def places(self) -> Integers:
         """Address, height, width and strides (row, pixel, channel) of each image."""
@@ -47,27 +48,47 @@ class Batch:
             return strides[1], strides[2], strides[0]
         return strides[0], strides[1], strides[2]
 
-    def empty(self, frame: Frame) -> Batch:
-        """A new batch of this sort for images of another frame."""
-        shapes = [self._shape(*size, frame.channels) for size in frame.sizes.tolist()]
-        images: Image | list[Image]
+    def original(self) -> Images:
+        """The images as masks came: bool where they were."""
+        if not self.is_bool:
+            return self.images
         if isinstance(self.images, list):
-            images = [np.empty(shape, frame.dtype) for shape in shapes]
-        else:
-            if any(shape != shapes[0] for shape in shapes):
-                raise ValueError(
-                    "the operations give images of different sizes, which no array holds: "
-                    "pass a list of images"
-                )
-            images = np.empty((len(shapes), *shapes[0]), frame.dtype)
-        return Batch(images, frame, self.has_channels, self.layout)
+            return [image.view(np.bool_) for image in self.images]
+        return self.images.view(np.bool_)
 
-    def _shape(self, height: int, width: int, channels: int) -> tuple[int, ...]:
+    @property
+    def is_list(self) -> bool:
+        """Whether the images are a list, of any sizes."""
+        return isinstance(self.images, list)
+
+    def becoming(self, frame: Frame) -> Batch:
+        """A batch of this sort for images of another frame, that has no images yet."""
+        if not self.is_list and not (frame.sizes == frame.sizes[0]).all():
+            raise ValueError(
+                "the operations give images of different sizes, which no array holds: "
+                "pass a list of images"
+            )
+        return replace(self, images=[] if self.is_list else np.empty(0), frame=frame)
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each array."""
+        if self.is_list:
+            return [self._shape(i) for i in range(len(self.frame))]
+        return [(len(self.frame), *self._shape(0))]
+
+    def empty(self) -> Batch:
+        """This batch, with new images."""
+        arrays = [np.empty(shape, self.frame.dtype) for shape in self.shapes()]
+        return replace(self, images=arrays if self.is_list else arrays[0])
+
+    def _shape(self, image: int) -> tuple[int, ...]:
+        """Shape of one image."""
+        height, width = self.frame.sizes[image].tolist()
         if not self.has_channels:
             return height, width
         if self.layout == "NCHW":
-            return channels, height, width
-        return height, width, channels
+            return self.frame.channels, height, width
+        return height, width, self.frame.channels
 
 
 def address(array: Image) -> int:
@@ -75,89 +96,104 @@ def address(array: Image) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def read(images: Images, layout: str = "NHWC", name: str = "images") -> Batch:
-    """Checked images; nothing is copied."""
+def read(
+    images: Images, layout: str = "NHWC", name: str = "images", *, as_bytes: bool = False
+) -> Batch:
+    """Checked images; nothing is copied. `as_bytes` takes bool arrays, as uint8."""
     if isinstance(images, list | tuple):
-        return _read_list([np.asarray(image) for image in images], layout, name)
+        return _read_list([np.asarray(image) for image in images], layout, name, as_bytes)
     array = np.asarray(images)
     if array.ndim not in (3, 4):
         raise ValueError(
             f"{name} has shape {array.shape}; allowed are (N, H, W), (N, H, W, C) and lists"
         )
-    _check_type(array, name)
-    has_channels = array.ndim == 4
-    height, width, channels = _size(array.shape[1:], layout)
-    _check_size(array.shape, min(array.shape), channels, name)
-    sizes = np.tile(np.array([[height, width]], dtype=np.int64), (len(array), 1))
-    return Batch(array, Frame(sizes, channels, array.dtype), has_channels, layout)
+    is_bool = as_bytes and array.dtype == np.bool_
+    array = array.view(np.uint8) if is_bool else array
+    size = _size(array, array.shape[1:], layout, name)
+    if len(array) == 0:
+        raise ValueError(f"{name} has shape {array.shape}; allowed are one image or more")
+    sizes = np.empty((len(array), 2), dtype=np.int64)
+    sizes[:] = size[:2]
+    return Batch(array, Frame(sizes, size[2], array.dtype), array.ndim == 4, layout, is_bool)
 
 
-def _read_list(images: list[Image], layout: str, name: str) -> Batch:
+def _read_list(images: list[Image], layout: str, name: str, as_bytes: bool) -> Batch:
     if not images:
         raise ValueError(f"{name} is an empty list; allowed are one image or more")
+    is_bool = as_bytes and all(image.dtype == np.bool_ for image in images)
+    images = [image.view(np.uint8) for image in images] if is_bool else images
     first = images[0]
     sizes = np.empty((len(images), 2), dtype=np.int64)
     for i, image in enumerate(images):
         place = f"{name}[{i}]"
         if image.ndim not in (2, 3):
             raise ValueError(f"{place} has shape {image.shape}; allowed are (H, W) and (H, W, C)")
-        _check_type(image, place)
-        height, width, channels = _size(image.shape, layout)
-        _check_size(image.shape, min(image.shape), channels, place)
-        if image.dtype != first.dtype or image.ndim != first.ndim:
+        height, width, channels = _size(image, image.shape, layout, place)
+        if i == 0:
+            like_first = (first.dtype, first.ndim, channels)
+        if (image.dtype, image.ndim, channels) != like_first:
             raise ValueError(
-                f"{place} is {image.dtype.name} of {image.ndim} dimensions, {name}[0] is "
-                f"{first.dtype.name} of {first.ndim}; all images must be alike"
+                f"{place} is {image.dtype} of shape {image.shape}, unlike {name}[0], {first.dtype} "
+                f"of shape {first.shape}: all must be of one type and number of channels"
             )
         sizes[i] = height, width
-        if channels != _size(first.shape, layout)[2]:
-            raise ValueError(f"{place} has {channels} channels, unlike {name}[0]")
-    channels = _size(first.shape, layout)[2]
-    return Batch(images, Frame(sizes, channels, first.dtype), first.ndim == 3, layout)
+    frame = Frame(sizes, like_first[2], first.dtype)
+    return Batch(images, frame, first.ndim == 3, layout, is_bool)
 
 
-def _size(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
-    """Height, width and channels of one image."""
-    if len(shape) == 2:
-        return shape[0], shape[1], 1
-    if layout == "NCHW":
-        return shape[1], shape[2], shape[0]
-    return shape[0], shape[1], shape[2]
-
-
-def _check_type(array: Image, name: str) -> None:
+def _size(array: Image, shape: tuple[int, ...], layout: str, name: str) -> tuple[int, int, int]:
+    """Checked height, width and channels of one image of an array."""
     if array.dtype not in DTYPES:
         raise TypeError(f"{name} has dtype {array.dtype}; allowed are {TYPES}")
-
-
-def _check_size(shape: tuple[int, ...], least: int, channels: int, name: str) -> None:
-    if least == 0:
-        raise ValueError(f"{name} has shape {shape}; images must have at least one pixel")
+    if len(shape) == 2:
+        height, width, channels = shape[0], shape[1], 1
+    elif layout == "NCHW":
+        channels, height, width = shape
+    else:
+        height, width, channels = shape
+    if 0 in shape:
+        raise ValueError(f"{name} has shape {array.shape}; images must have at least one pixel")
     if channels > MAX_CHANNELS:
         raise ValueError(
-            f"{name} has {channels} channels; allowed are 1 to {MAX_CHANNELS} (layout?)"
+            f"{name} has {channels} channels; allowed are 1 to {MAX_CHANNELS} (layout {layout})"
         )
+    return height, width, channels
 
 
-def read_output(out: Images, expected: Batch, sources: Sequence[Batch]) -> Batch:
-    """Checked `out`: of the right shape and type, writable, apart from every input."""
-    batch = read(out, expected.layout, "out")
-    shapes = [image.shape for image in _arrays(batch)]
-    wanted = [image.shape for image in _arrays(expected)]
-    if shapes != wanted or isinstance(batch.images, list) != isinstance(expected.images, list):
-        raise ValueError(f"out has shape {shapes}; the result has {wanted}")
-    if batch.frame.dtype != expected.frame.dtype:
-        raise TypeError(f"out has dtype {batch.frame.dtype}, the result {expected.frame.dtype}")
-    for array in _arrays(batch):
-        if not array.flags.writeable:
-            raise ValueError("out is read-only")
-        if any(overlap(array, other) for source in sources for other in _arrays(source)):
-            raise ValueError("out overlaps the images; it must be memory of its own")
-    return batch
+def output(out: Images, expected: Batch, sources: Sequence[Batch]) -> Batch:
+    """Checked `out`: shaped like the result, of its type, writable, apart from all input."""
+    wanted = expected.shapes()
+    arrays = [np.asarray(image) for image in out] if expected.is_list else [np.asarray(out)]
+    if isinstance(out, list | tuple) != expected.is_list:
+        raise TypeError(f"out is a {type(out).__name__}, the images are not")
+    for array in arrays:
+        if array.dtype != expected.frame.dtype:
+            raise TypeError(f"out has dtype {array.dtype}, the result {expected.frame.dtype}")
+    if [array.shape for array in arrays] != wanted:
+        raise ValueError(f"out has shape {[a.shape for a in arrays]}; the result has {wanted}")
+    for k, array in enumerate(arrays):
+        _check_apart(array, [*_arrays(sources), *arrays[:k]])
+    images = arrays if expected.is_list else arrays[0]
+    return replace(expected, images=images)
 
 
-def _arrays(batch: Batch) -> list[Image]:
-    return batch.images if isinstance(batch.images, list) else [batch.images]
+def _check_apart(array: Image, others: Sequence[Image]) -> None:
+    if not array.flags.writeable:
+        raise ValueError("out is read-only")
+    if any(overlap(array, other) for other in others):
+        raise ValueError("out overlaps the input or itself; it must be memory of its own")
+    if any(
+        stride == 0 and side > 1 for stride, side in zip(array.strides, array.shape, strict=True)
+    ):
+        raise ValueError("out is a broadcast array: several of its pixels are one")
+
+
+def _arrays(batches: Sequence[Batch]) -> list[Image]:
+    return [
+        image
+        for batch in batches
+        for image in (batch.images if isinstance(batch.images, list) else [batch.images])
+    ]
 
 
 def overlap(a: Image, b: Image) -> bool:
@@ -165,6 +201,6 @@ def overlap(a: Image, b: Image) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from .operation import (
-    BRIGHTNESS, Drawn, Floats, Frame, Operation, Step, interval, local_step, spread,
+    BRIGHTNESS,
+    Drawn,
+    Floats,
+    Frame,
+    Operation,
+    Step,
+    interval,
+    local_step,
+    spread,
 )  # fmt: skip
 
 

@@ -8,8 +8,10 @@ How to add an operation: a subclass of `Operation` that says
 - ``steps(drawn, frame, position)``: the steps of ``csrc/augment.h`` that do it, given what was
   drawn and the frame (sizes, channels and type) that reaches it.
 
-Operations that move pixels are subclasses of `Geometric` (``geometry.py``) and say a matrix
-instead; consecutive ones are fused. `NoDraw` values (where `applied` is False) are never used.
+Operations that move pixels are subclasses of `Geometric` (``moves.py``) and say a matrix instead;
+consecutive ones are fused. An operation that reads other images of the batch has ``needs_batch``:
+its step is the first of a program of its own, whose images are all made by then. One that changes
+labels has a ``relabel``.
 """
 
 from __future__ import annotations
@@ -24,11 +26,16 @@ from ... import _augment
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
 
 # The numbers of csrc/augment.h.
 COPY, GEOMETRY, RESIZE, BLUR, ERASE, MIX, NOISE, SHOT, COLOUR = range(9)
 BRIGHTNESS = 100
-DTYPES = {np.dtype(np.uint8): 0, np.dtype(np.uint16): 1, np.dtype(np.float32): 2}
+DTYPES: dict[np.dtype[Any], int] = {
+    np.dtype(np.uint8): 0,
+    np.dtype(np.uint16): 1,
+    np.dtype(np.float32): 2,
+}
 MAX_CHANNELS = 16
 
 
@@ -50,6 +57,11 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @property
+    def n_values(self) -> int:
+        """Values of all images together."""
+        return int(self.sizes.prod(axis=1).sum()) * self.channels
 
     def after(self, step: Step) -> Frame:
         """The frame that leaves a step."""
@@ -106,6 +118,10 @@ class Operation:
 
     def check(self, frame: Frame) -> None:
         """Raise ValueError where images of this frame cannot be taken."""
+
+    def relabel(self, drawn: Drawn, labels: Labels, frame: Frame) -> Labels:
+        """Labels (n_images, ...) after the operation; `frame` is that of the result."""
+        return labels
 
     def drawn(self, seed: int, epoch: int, position: int, indices: Integers) -> Drawn:
         """What it does to each image: a function of (seed, epoch, position, index) alone."""
