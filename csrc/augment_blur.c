@@ -1,0 +1,127 @@
+/* Gaussian blur: every row is filtered along itself once into a ring of rows, of which columns are then
+   filtered. */
+/* The same bits on every CPU: no product is fused with a sum. */
+#pragma GCC optimize("fp-contract=off")
+
+#include "augment_filter.h"
+
+#include <math.h>
+
+int64_t jp_border_index(int64_t i, int64_t n, jp_blur_border border)
+{
+    if (i >= 0 && i < n) return i;
+    if (border == JP_BLUR_CONSTANT) return -1;
+    if (border == JP_BLUR_EDGE) return i < 0 ? 0 : n - 1;
+    const int64_t period = border == JP_BLUR_WRAP ? n : border == JP_BLUR_REFLECT ? 2 * n : 2 * n - 2;
+    if (period == 0) return 0; /* one pixel mirrored at its centre */
+    int64_t j = i % period;
+    j = j < 0 ? j + period : j;
+    return j < n ? j : border == JP_BLUR_REFLECT ? period - 1 - j : period - j;
+}
+
+int64_t jp_blur_weights(double sigma, float *weight)
+{
+    const double wanted = rint(3 * sigma);
+    const int64_t radius = wanted < JP_BLUR_LARGEST ? (int64_t)wanted : JP_BLUR_LARGEST;
+    double sum = 1;
+    for (int64_t i = 1; i <= radius; i++) sum += 2 * exp(-0.5 * (double)(i * i) / (sigma * sigma));
+    weight[0] = (float)(1 / sum);
+    for (int64_t i = 1; i <= radius; i++)
+        weight[i] = (float)(exp(-0.5 * (double)(i * i) / (sigma * sigma)) / sum);
+    return radius;
+}
+
+int64_t jp_blur_scratch(int64_t width, int64_t channels, int64_t radius)
+{
+    return (2 * radius + 2) * width * channels + (width + 2 * radius) * channels;
+}
+
+/* One line of floats with `radius` pixels of border on either side. */
+JP_INLINE void pad_row(const void *x, jp_pixel type, int64_t width, int64_t channels, int64_t radius,
+                       jp_blur_border border, float constant, float *out)
+{
+    float *inside = out + radius * channels;
+    jp_row_to_float(x, type, width * channels, inside);
+    for (int64_t i = -radius; i < width + radius; i++) {
+        if (i == 0) i = width;
+        if (i == width + radius) break;
+        const int64_t from = jp_border_index(i, width, border);
+        for (int64_t k = 0; k < channels; k++)
+            inside[i * channels + k] = from < 0 ? constant : inside[from * channels + k];
+    }
+}
+
+/* out = w[0] centre + sum of w[t] (before[t] + after[t]); two pairs at a time spare passes over out. */
+JP_INLINE void add_pair(const float *restrict a, const float *restrict b, float w, int64_t n,
+                        float *restrict out)
+{
+    for (int64_t i = 0; i < n; i++) out[i] += w * (a[i] + b[i]);
+}
+
+JP_INLINE void add_pairs(const float *restrict a, const float *restrict b, float w,
+                         const float *restrict c, const float *restrict d, float v, int64_t n,
+                         float *restrict out)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = out[i] + w * (a[i] + b[i]) + v * (c[i] + d[i]);
+}
+
+JP_INLINE void scale_row(const float *restrict x, float w, int64_t n, float *restrict out)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = w * x[i];
+}
+
+JP_INLINE void filter_along(const float *padded, const float *weight, int64_t radius, int64_t channels,
+                            int64_t n, float *out)
+{
+    const float *centre = padded + radius * channels;
+    int64_t t = 1;
+    scale_row(centre, weight[0], n, out);
+    for (; t < radius; t += 2) {
+        const int64_t near = t * channels, far = near + channels;
+        add_pairs(centre - near, centre + near, weight[t], centre - far, centre + far, weight[t + 1], n, out);
+    }
+    if (t == radius) add_pair(centre - t * channels, centre + t * channels, weight[t], n, out);
+}
+
+/* Row y of the ring of 2 radius + 1. */
+JP_INLINE const float *ring_row(const float *ring, int64_t y, int64_t radius, int64_t n)
+{
+    return ring + (y + radius) % (2 * radius + 1) * n;
+}
+
+JP_INLINE void filter_across(const float *ring, const float *weight, int64_t radius, int64_t y, int64_t n,
+                             float *out)
+{
+    int64_t t = 1;
+    scale_row(ring_row(ring, y, radius, n), weight[0], n, out);
+    for (; t < radius; t += 2)
+        add_pairs(ring_row(ring, y - t, radius, n), ring_row(ring, y + t, radius, n), weight[t],
+                  ring_row(ring, y - t - 1, radius, n), ring_row(ring, y + t + 1, radius, n),
+                  weight[t + 1], n, out);
+    if (t == radius)
+        add_pair(ring_row(ring, y - t, radius, n), ring_row(ring, y + t, radius, n), weight[t], n, out);
+}
+
+JP_CLONES
+int jp_augment_blur(const void *x, jp_pixel type, int64_t height, int64_t width, int64_t channels,
+                    const float *weight, int64_t radius, jp_blur_border border, float constant,
+                    float *scratch, void *out)
+{
+    const int64_t n = width * channels;
+    float *ring = scratch, *sum = ring + (2 * radius + 1) * n, *padded = sum + n;
+    if (height < 1 || width < 1 || channels < 1 || radius < 0) return JP_ERR_SIZE;
+    for (int64_t y = -radius; y < height + radius; y++) {
+        const int64_t from = jp_border_index(y, height, border);
+        float *row = ring + (y + radius) % (2 * radius + 1) * n;
+        if (from < 0) {
+            for (int64_t i = 0; i < n; i++) row[i] = constant;
+        } else {
+            pad_row(jp_at(x, type, from * n), type, width, channels, radius, border, constant, padded);
+            filter_along(padded, weight, radius, channels, n, row);
+        }
+        if (y < radius) continue;
+        filter_across(ring, weight, radius, y - radius, n, sum);
+        jp_row_from_float(sum, type, n, (char *)out + (y - radius) * n * jp_pixel_bytes(type));
+    }
+    return JP_OK;
+}

@@ -1,0 +1,225 @@
+/* Gaussian noise: a table of the rounded law on uint8, Box and Muller's normals elsewhere. */
+/* The same bits on every CPU: no product is fused with a sum. */
+#pragma GCC optimize("fp-contract=off")
+
+#include "augment_noise.h"
+
+#include "philox_lanes.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    CHUNK_GROUPS = 16,                 /* random words made at a time: 2 kB */
+    GROUP_SAMPLES = 2 * JP_GROUP_WORDS, /* 16 bits each */
+    PURPOSE_NOISE = 0,
+    PURPOSE_DOUBT = 1
+};
+
+void jp_noise_tabulate(double sigma, jp_noise_table *table)
+{
+    const double width = sigma * sqrt(2.0);
+    int64_t cell = 0;
+    table->sigma = sigma;
+    memset(table->magnitude, JP_NOISE_LARGEST, sizeof table->magnitude);
+    for (int k = 0; k <= JP_NOISE_LARGEST; k++) {
+        const int certain = k == JP_NOISE_LARGEST || k + 0.5 > 9.0 * sigma; /* 1 - 2^-61 */
+        const double below = certain ? 1.0 : erf((k + 0.5) / width);
+        const int64_t end = (int64_t)floor(below * JP_NOISE_CELLS);
+        table->below[k] = below;
+        if (end > cell) memset(table->magnitude + cell, k, (size_t)(end - cell));
+        cell = (int64_t)ceil(below * JP_NOISE_CELLS);
+    }
+}
+
+/* The cell straddles two magnitudes: 48 bits more of the uniform decide. */
+static uint8_t settle(const jp_noise_table *t, int64_t cell, int64_t element, const uint32_t *key)
+{
+    const jp_philox32 r =
+        jp_philox4x32((uint32_t)element, PURPOSE_DOUBT, key[2], key[3], key[0], key[1]);
+    const uint64_t more = (uint64_t)r.word[1] << 32 | r.word[0];
+    const double u = ((double)cell + (double)(int64_t)(more >> 16) * 0x1p-48) / JP_NOISE_CELLS;
+    int k = 0;
+    while (u >= t->below[k]) k++;
+    return (uint8_t)k;
+}
+
+/* Random words and their halves, the lower half of a word first. */
+typedef union {
+    uint64_t pair[CHUNK_GROUPS * JP_GROUP_WORDS / 2];
+    uint16_t half[CHUNK_GROUPS * GROUP_SAMPLES];
+} halves;
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+enum { HALF_ORDER = 3 };
+#else
+enum { HALF_ORDER = 0 };
+#endif
+
+JP_INLINE int64_t cell_of(const halves *w, int64_t i)
+{
+    return w->half[i ^ HALF_ORDER] & (JP_NOISE_CELLS - 1);
+}
+
+/* Magnitudes and signs (0 or 255); returns whether any sample is in doubt. */
+JP_INLINE int look_up(const jp_noise_table *t, const halves *w, int64_t n, uint8_t *magnitude,
+                      uint8_t *sign)
+{
+    uint8_t largest = 0;
+    for (int64_t i = 0; i < n; i++) magnitude[i] = t->magnitude[cell_of(w, i)];
+    for (int64_t i = 0; i < n; i++) sign[i] = (uint8_t)((int16_t)w->half[i ^ HALF_ORDER] >> 15);
+    for (int64_t i = 0; i < n; i++) largest = magnitude[i] > largest ? magnitude[i] : largest;
+    return largest == JP_NOISE_LARGEST;
+}
+
+/* Whether one of 8 bytes is 255. */
+JP_INLINE int any_largest(const uint8_t *eight)
+{
+    uint64_t v;
+    memcpy(&v, eight, sizeof v);
+    return ((~v - UINT64_C(0x0101010101010101)) & v & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* n: a multiple of 8. */
+static void settle_all(const jp_noise_table *t, const halves *w, int64_t first, int64_t n,
+                       const uint32_t *key, uint8_t *magnitude)
+{
+    for (int64_t i = 0; i < n; i += 8)
+        for (int64_t j = i; any_largest(magnitude + i) && j < i + 8; j++)
+            if (magnitude[j] == JP_NOISE_LARGEST)
+                magnitude[j] = settle(t, cell_of(w, j), first + j, key);
+}
+
+/* Saturating sum or difference. */
+JP_INLINE void add_signed(const uint8_t *x, const uint8_t *magnitude, const uint8_t *sign, int64_t n,
+                          uint8_t *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t v = x[i], m = magnitude[i], room = (uint8_t)~v;
+        const uint8_t up = (uint8_t)(v + (m < room ? m : room));
+        const uint8_t down = (uint8_t)((v > m ? v : m) - m);
+        out[i] = (uint8_t)((up & ~sign[i]) | (down & sign[i]));
+    }
+}
+
+JP_CLONES
+int jp_augment_noise_u8(const uint8_t *x, int64_t first, int64_t n, const jp_noise_table *table,
+                        const uint32_t *key, uint8_t *out)
+{
+    enum { SAMPLES = CHUNK_GROUPS * GROUP_SAMPLES };
+    halves words;
+    uint8_t magnitude[SAMPLES], sign[SAMPLES];
+    if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
+    for (int64_t done = 0; done < n;) {
+        const int64_t group = (first + done) / GROUP_SAMPLES, skip = (first + done) % GROUP_SAMPLES;
+        const int64_t rest = n - done + skip, take = rest < SAMPLES ? rest : SAMPLES;
+        const int64_t groups = (take + GROUP_SAMPLES - 1) / GROUP_SAMPLES;
+        jp_philox_fill(key, PURPOSE_NOISE, group, groups, words.pair);
+        if (look_up(table, &words, groups * GROUP_SAMPLES, magnitude, sign))
+            settle_all(table, &words, group * GROUP_SAMPLES, groups * GROUP_SAMPLES, key, magnitude);
+        add_signed(x + done, magnitude + skip, sign + skip, take - skip, out + done);
+        done += take - skip;
+    }
+    return JP_OK;
+}
+
+/* Logarithm of u in (0, 1], to 1.5 units of the last place; Cephes' minimax polynomial of logf. */
+JP_INLINE float log_unit(float u)
+{
+    uint32_t bits;
+    float m, f, p;
+    memcpy(&bits, &u, sizeof bits);
+    /* u = 2^exponent m, m in [sqrt 1/2, sqrt 2) */
+    const int32_t exponent = (int32_t)(bits - 0x3f3504f3) >> 23;
+    bits -= (uint32_t)exponent << 23;
+    memcpy(&m, &bits, sizeof m);
+    f = m - 1.0f;
+    p = 7.0376836292e-2f;
+    p = p * f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    const float e = (float)exponent, square = f * f;
+    return (p * f * square + e * -2.12194440e-4f - 0.5f * square) + f + e * 0.693359375f;
+}
+
+/* Two normals of two words: radius sqrt(-2 log u), angle by quarter turns. */
+JP_INLINE void normals(uint32_t a, uint32_t b, float *first, float *second)
+{
+    const float u = ((float)(int32_t)(a >> 1) + 0.5f) * 0x1p-31f;
+    const float minus = -2.0f * log_unit(u), radius = sqrtf(minus > 0.0f ? minus : 0.0f);
+    const float t = (float)(int32_t)(b << 2) * (0x1p-32f * 1.57079632679f), q = t * t; /* |t| <= pi / 4 */
+    const float s = t + t * q * (-1.6666654611e-1f + q * (8.3321608736e-3f + q * -1.9515295891e-4f));
+    const float c = 1.0f - 0.5f * q + q * q * (4.166664568298827e-2f + q * (-1.388731625493765e-3f
+                                                                      + q * 2.443315711809948e-5f));
+    const uint32_t quarter = b >> 30;
+    const float x = quarter & 1 ? s : c, y = quarter & 1 ? c : s;
+    *first = radius * (quarter & 2 ? -x : x);
+    *second = radius * (quarter & 2 ? -y : y);
+}
+
+/* z: JP_GROUP_WORDS normals a group: cosines of the first 16 words with the last 16, then sines. */
+JP_INLINE void normal_groups(const uint64_t *pairs, int64_t n, float *z)
+{
+    uint32_t words[JP_GROUP_WORDS];
+    for (int64_t g = 0; g < n; g++, pairs += JP_GROUP_WORDS / 2, z += JP_GROUP_WORDS) {
+        for (int i = 0; i < JP_GROUP_WORDS / 2; i++) {
+            words[2 * i] = (uint32_t)pairs[i];
+            words[2 * i + 1] = (uint32_t)(pairs[i] >> 32);
+        }
+        for (int i = 0; i < 16; i++) normals(words[i], words[16 + i], z + i, z + 16 + i);
+    }
+}
+
+enum { NORMALS = CHUNK_GROUPS * JP_GROUP_WORDS };
+
+/* Normals of the elements from `from` on: up to `most`, beginning at z[skip]. Returns skip; sets take. */
+JP_INLINE int64_t draw_normals(int64_t from, int64_t most, const uint32_t *key, float *z, int64_t *take)
+{
+    uint64_t pairs[NORMALS / 2];
+    const int64_t skip = from % JP_GROUP_WORDS, rest = most + skip;
+    const int64_t reach = rest < NORMALS ? rest : NORMALS;
+    const int64_t groups = (reach + JP_GROUP_WORDS - 1) / JP_GROUP_WORDS;
+    jp_philox_fill(key, PURPOSE_NOISE, from / JP_GROUP_WORDS, groups, pairs);
+    normal_groups(pairs, groups, z);
+    *take = reach - skip;
+    return skip;
+}
+
+JP_CLONES
+int jp_augment_noise_u16(const uint16_t *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
+                         uint16_t *out)
+{
+    /* Beyond 2^17 every pixel saturates; below it rint fits an int. */
+    const float scale = (float)(sigma < 0x1p24 ? sigma : 0x1p24), bound = 0x1p17f, magic = 0x1.8p23f;
+    float z[NORMALS];
+    if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
+    for (int64_t done = 0, take; done < n; done += take) {
+        const float *at = z + draw_normals(first + done, n - done, key, z, &take);
+        for (int64_t i = 0; i < take; i++) {
+            float d = scale * at[i];
+            d = d < -bound ? -bound : d > bound ? bound : d;
+            const int32_t v = x[done + i] + (int32_t)((d + magic) - magic); /* to the nearest integer */
+            out[done + i] = (uint16_t)(v < 0 ? 0 : v > 65535 ? 65535 : v);
+        }
+    }
+    return JP_OK;
+}
+
+JP_CLONES
+int jp_augment_noise_f32(const float *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
+                         float *out)
+{
+    const float scale = (float)sigma;
+    float z[NORMALS];
+    if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
+    for (int64_t done = 0, take; done < n; done += take) {
+        const float *at = z + draw_normals(first + done, n - done, key, z, &take);
+        for (int64_t i = 0; i < take; i++) out[done + i] = x[done + i] + scale * at[i];
+    }
+    return JP_OK;
+}
