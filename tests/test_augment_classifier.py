@@ -20,7 +20,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from jointprob.augment import AugmentedClassifier
 from jointprob.augment.images import (
     Affine,
-    Brightness,
     CenterCrop,
     Compose,
     HorizontalFlip,
@@ -195,10 +194,9 @@ def test_seeds_make_other_copies():
     assert (models[0].estimator_.theta_ != models[1].estimator_.theta_).any()
 
 
-def test_exact_moves_and_shifts_of_values():
-    augment = Compose([HorizontalFlip(p=1.0), Brightness((1, 1))])
-    model = fitted(GaussianNB(), augment, copies=1)
+def test_exact_moves_reach_the_estimator_as_they_are():
+    model = fitted(GaussianNB(), Compose([HorizontalFlip(p=1.0)]), copies=1)
     floats = IMAGES[TRAIN].astype(np.float32)
-    rows = np.concatenate([floats, floats[:, :, ::-1] + 1]).reshape(200, -1)
+    rows = np.concatenate([floats, floats[:, :, ::-1]]).reshape(200, -1)
     by_hand = GaussianNB().fit(rows, np.tile(y[TRAIN], 2))
-    np.testing.assert_allclose(model.estimator_.theta_, by_hand.theta_, rtol=1e-6)
+    np.testing.assert_array_equal(model.estimator_.theta_, by_hand.theta_)
