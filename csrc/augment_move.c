@@ -115,7 +115,7 @@ static void move_span(const jp_augment_move *m, const jp_augment_view *in, uint8
 }
 
 /* Rows are read backwards or in another order than they lie in, which no prefetcher foresees. */
-static void prefetch_row(const jp_augment_view *in, int64_t y) {
+JP_INLINE void prefetch_row(const jp_augment_view *in, int64_t y) {
     if (y < in->first_row || y >= in->height) return;
     const uint8_t *row = jp_augment_row(in, y);
     for (int64_t k = 0; k < in->width * in->pixel_stride; k += 64) __builtin_prefetch(row + k);

@@ -7,7 +7,10 @@
 
 #include "augment_move.h"
 
-enum { CHUNK = 256 };
+/* Vectors are passed to inlined functions alone: no ABI is meant. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+enum { CHUNK = 256, BLOCK = 32 };    /* pixels of a row, rows */
 static const int64_t ONE = INT64_C(1) << 32;
 
 /* Pixels of one row: coordinates of pixel 0 and their steps, and the output. */
@@ -95,41 +98,153 @@ typedef struct {
 } taps;
 
 JP_INLINE void find_taps(const jp_augment_view *in, const warp_row *r, int64_t first, int64_t n,
-                         taps *t) {
+                         taps *restrict t) {
     const int32_t row = (int32_t)in->row_stride, pixel = (int32_t)in->pixel_stride;
-    const int64_t x0 = r->x + first * r->dx, y0 = r->y + first * r->dy;
-    for (int64_t k = 0; k < n; k++) {
-        const int64_t vx = x0 + k * r->dx, vy = y0 + k * r->dy;
+    const int64_t dx = r->dx, dy = r->dy;
+    int64_t vx = r->x + first * dx, vy = r->y + first * dy;
+    for (int64_t k = 0; k < n; k++, vx += dx, vy += dy) {
         t->offset[k] = (int64_t)(int32_t)(vy >> 32) * row + (int64_t)(int32_t)(vx >> 32) * pixel;
         t->fx[k] = fraction(vx);
         t->fy[k] = fraction(vy);
     }
 }
 
-typedef uint8_t u8x8 __attribute__((vector_size(8)));
+/* Sixteen pixels at a time: lanes are pixels, channels are bytes of a lane. */
+enum { LANES = 16 };
 typedef uint8_t u8x16 __attribute__((vector_size(16)));
-typedef int32_t i32x4 __attribute__((vector_size(16)));
-typedef int32_t i32x8 __attribute__((vector_size(32)));
-typedef float f32x4 __attribute__((vector_size(16)));
-typedef float f32x8 __attribute__((vector_size(32)));
+typedef uint16_t u16x16 __attribute__((vector_size(32)));
+typedef uint32_t u32x16 __attribute__((vector_size(64)));
+typedef int32_t i32x16 __attribute__((vector_size(64)));
+typedef uint64_t u64x8 __attribute__((vector_size(64)));
+typedef float f32x16 __attribute__((vector_size(64)));
 
-/* Two neighbours of 3 or 4 bytes: one load of 8 bytes. */
-JP_INLINE void bilinear_bytes(const uint8_t *restrict data, int64_t row, const taps *restrict t,
-                              int64_t n, uint8_t *restrict out, int64_t channels) {
-    const u8x16 pick = {0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12};
-    const i32x8 next = channels == 3 ? (i32x8){3, 4, 5, 6, 3, 4, 5, 6}
-                                     : (i32x8){4, 5, 6, 7, 4, 5, 6, 7};
-    for (int64_t k = 0; k < n; k++) {
-        u8x8 upper, lower;
-        memcpy(&upper, data + t->offset[k], 8);
-        memcpy(&lower, data + t->offset[k] + row, 8);
-        const f32x8 a = __builtin_convertvector(__builtin_convertvector(upper, i32x8), f32x8);
-        const f32x8 c = __builtin_convertvector(__builtin_convertvector(lower, i32x8), f32x8);
-        const f32x8 left = a + t->fy[k] * (c - a), right = __builtin_shuffle(left, next);
-        const f32x8 v = left + t->fx[k] * (right - left) + 0x1.8p23f;
-        const f32x4 low = __builtin_shufflevector(v, v, 0, 1, 2, 3);
-        const u8x16 bytes = __builtin_shuffle((u8x16)low, pick);
-        memcpy(out + k * channels, &bytes, k + 1 < n || channels == 4 ? 4 : 3);
+/* Two neighbours of 1 to 4 bytes each: one load. */
+JP_INLINE uint64_t load_pair(const uint8_t *p, int64_t channels) {
+    uint64_t wide = 0;
+    memcpy(&wide, p, channels == 1 ? 2 : channels == 2 ? 4 : 8);
+    return wide;
+}
+
+/* Low halves of 16 words of 64 bits. */
+JP_INLINE u32x16 low_halves(const u64x8 *p, int shift) {
+    const u32x16 even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    return __builtin_shuffle((u32x16)(p[0] >> shift), (u32x16)(p[1] >> shift), even);
+}
+
+JP_INLINE f32x16 channel_of(u32x16 pixels, int64_t c) {
+    return __builtin_convertvector((i32x16)((pixels >> (uint32_t)(8 * c)) & 255), f32x16);
+}
+
+/* What lies in lanes of 4 bytes, without the gaps; writes up to 4 bytes more. */
+JP_INLINE void store_lanes(u32x16 v, uint8_t *out, int64_t channels) {
+    const u8x16 close = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0};
+    u8x16 quarter[4];
+    if (channels == 1) {
+        const u8x16 bytes = __builtin_convertvector(v, u8x16);
+        memcpy(out, &bytes, 16);
+    } else if (channels == 2) {
+        const u16x16 pairs = __builtin_convertvector(v, u16x16);
+        memcpy(out, &pairs, 32);
+    } else if (channels == 4) {
+        memcpy(out, &v, 64);
+    } else {
+        memcpy(quarter, &v, 64);
+        for (int q = 0; q < 4; q++) {
+            quarter[q] = __builtin_shuffle(quarter[q], close);
+            memcpy(out + 12 * q, &quarter[q], 16);
+        }
+    }
+}
+
+JP_INLINE u32x16 bilinear_lanes(const uint64_t *upper, const uint64_t *lower, const float *fx,
+                                const float *fy, int64_t channels) {
+    u64x8 up[2], low[2];
+    f32x16 x, y;
+    u32x16 result = {0};
+    memcpy(up, upper, sizeof up);
+    memcpy(low, lower, sizeof low);
+    memcpy(&x, fx, sizeof x);
+    memcpy(&y, fy, sizeof y);
+    const int next = (int)(8 * channels);
+    const u32x16 a = low_halves(up, 0), b = low_halves(up, next), c = low_halves(low, 0),
+                 d = low_halves(low, next);
+    for (int64_t j = 0; j < channels; j++) {
+        const f32x16 first = channel_of(a, j), second = channel_of(b, j);
+        const f32x16 left = first + y * (channel_of(c, j) - first);
+        const f32x16 right = second + y * (channel_of(d, j) - second);
+        const f32x16 v = left + x * (right - left) + 0x1.8p23f;    /* see nearest */
+        result |= ((u32x16)v & 255) << (uint32_t)(8 * j);
+    }
+    return result;
+}
+
+/* The same pair where either of the two may be beyond the edge. */
+JP_INLINE uint64_t load_border_pair(const jp_augment_window *w, const jp_augment_view *in,
+                                    int64_t x, int64_t y, int64_t channels) {
+    uint64_t first = 0, second = 0;
+    memcpy(&first, jp_augment_pixel(w, in, x, y), (size_t)channels);
+    memcpy(&second, jp_augment_pixel(w, in, x + 1, y), (size_t)channels);
+    return first | second << (8 * channels);
+}
+
+JP_INLINE void load_border(const jp_augment_window *w, const jp_augment_view *in,
+                           const warp_row *r, int64_t first, int64_t last, uint64_t *upper,
+                           uint64_t *lower, int64_t channels) {
+    for (int64_t k = first; k < last; k++) {
+        const int64_t x = (r->x + k * r->dx) >> 32, y = (r->y + k * r->dy) >> 32;
+        upper[k] = load_border_pair(w, in, x, y, channels);
+        lower[k] = load_border_pair(w, in, x, y + 1, channels);
+    }
+}
+
+JP_INLINE void load_inside(const uint8_t *restrict data, int64_t row, const taps *restrict t,
+                           int64_t first, int64_t last, uint64_t *restrict upper,
+                           uint64_t *restrict lower, int64_t channels) {
+    for (int64_t k = first; k < last; k++) {
+        upper[k] = load_pair(data + t->offset[k], channels);
+        lower[k] = load_pair(data + t->offset[k] + row, channels);
+    }
+}
+
+/* A chunk of n pixels from r->x, r->y on, those of [i0, i1) inside. */
+JP_INLINE void bilinear_bytes(const jp_augment_window *w, const jp_augment_view *in,
+                              const warp_row *r, int64_t n, int64_t i0, int64_t i1,
+                              int64_t channels) {
+    uint64_t upper[CHUNK], lower[CHUNK];
+    taps t;
+    find_taps(in, r, 0, n, &t);
+    load_border(w, in, r, 0, i0, upper, lower, channels);
+    load_inside(in->data, in->row_stride, &t, i0, i1, upper, lower, channels);
+    load_border(w, in, r, i1, n, upper, lower, channels);
+    for (int64_t k = n; k % LANES != 0; k++) upper[k] = lower[k] = 0;
+    int64_t k = 0;
+    for (; k + LANES < n; k += LANES)
+        store_lanes(bilinear_lanes(upper + k, lower + k, t.fx + k, t.fy + k, channels),
+                    r->out + k * channels, channels);
+    uint8_t rest[4 * LANES + 4];
+    store_lanes(bilinear_lanes(upper + k, lower + k, t.fx + k, t.fy + k, channels), rest,
+                channels);
+    memcpy(r->out + k * channels, rest, (size_t)((n - k) * channels));
+}
+
+JP_INLINE int64_t clamped(int64_t v, int64_t low, int64_t high) {
+    return v < low ? low : v > high ? high : v;
+}
+
+/* Pixels [first, last) of a row, of 1 to 4 bytes each; those of [i0, i1) are inside. */
+JP_INLINE void bytes_row(const jp_augment_window *w, const jp_augment_view *in,
+                         const warp_row *r, int64_t first, int64_t last, int64_t i0, int64_t i1) {
+    for (int64_t k = first; k < last; k += CHUNK) {
+        const int64_t n = last - k < CHUNK ? last - k : CHUNK;
+        const int64_t from = clamped(i0 - k, 0, n), to = clamped(i1 - k, from, n);
+        const warp_row part = {r->x + k * r->dx, r->y + k * r->dy, r->dx, r->dy,
+                               r->out + k * in->pixel_stride};
+        switch (in->channels) {
+        case 1: bilinear_bytes(w, in, &part, n, from, to, 1); break;
+        case 2: bilinear_bytes(w, in, &part, n, from, to, 2); break;
+        case 3: bilinear_bytes(w, in, &part, n, from, to, 3); break;
+        default: bilinear_bytes(w, in, &part, n, from, to, 4);
+        }
     }
 }
 
@@ -149,17 +264,14 @@ JP_INLINE void bilinear_any(const uint8_t *restrict data, int64_t row, const tap
 JP_INLINE void bilinear_inside(const jp_augment_view *in, const taps *t, int64_t n, uint8_t *out,
                                int32_t dtype) {
     const int64_t row = in->row_stride, c = in->channels;
-    if (dtype == JP_U8 && c == 3) bilinear_bytes(in->data, row, t, n, out, 3);
-    else if (dtype == JP_U8 && c == 4) bilinear_bytes(in->data, row, t, n, out, 4);
-    else if (c == 1) bilinear_any(in->data, row, t, n, out, 1, dtype);
+    if (c == 1) bilinear_any(in->data, row, t, n, out, 1, dtype);
     else if (c == 3) bilinear_any(in->data, row, t, n, out, 3, dtype);
     else bilinear_any(in->data, row, t, n, out, c, dtype);
 }
 
-/* Pixels past the last whose neighbours cannot be read by one load of 8 bytes. */
+/* Neighbours of 3 bytes are read as 8 bytes, which the last pair of a row has not. */
 static int64_t columns_to_spare(const jp_augment_view *in) {
-    const int narrow_pixels = in->dtype == JP_U8 && (in->channels == 3 || in->channels == 4);
-    return narrow_pixels ? (8 + in->pixel_stride - 1) / in->pixel_stride - 2 : 0;
+    return in->dtype == JP_U8 && in->channels == 3;
 }
 
 JP_INLINE void bilinear_row(const jp_augment_window *w, const jp_augment_view *in,
@@ -170,6 +282,10 @@ JP_INLINE void bilinear_row(const jp_augment_window *w, const jp_augment_view *i
     if (w->x1 - 1 < right) right = w->x1 - 1;
     narrow(r->x, r->dx, w->x0 * ONE, right * ONE, &i0, &i1);
     narrow(r->y, r->dy, w->y0 * ONE, (w->y1 - 1) * ONE, &i0, &i1);
+    if (dtype == JP_U8 && in->channels <= 4) {
+        bytes_row(w, in, r, first, last, i0, i1);
+        return;
+    }
     bilinear_anywhere(w, in, r, first, i0, dtype);
     for (int64_t k = i0; k < i1; k += CHUNK) {
         const int64_t n = i1 - k < CHUNK ? i1 - k : CHUNK;
@@ -232,7 +348,12 @@ static void nearest_row(const jp_augment_window *w, const jp_augment_view *in, c
 
 static void fill_pixels(const jp_augment_window *w, int64_t size, uint8_t *out, int64_t first,
                         int64_t last) {
-    for (int64_t k = first; k < last; k++) memcpy(out + k * size, w->fill, (size_t)size);
+    const size_t n_bytes = (size_t)((last - first) * size);
+    if (n_bytes == 0) return;
+    out += first * size;
+    memcpy(out, w->fill, (size_t)size);
+    for (size_t done = (size_t)size; done < n_bytes; done *= 2)    /* doubles what is there */
+        memcpy(out + done, out, done < n_bytes - done ? done : n_bytes - done);
 }
 
 static void warp_one_row(const jp_augment_window *w, const jp_augment_view *in, const warp_row *r,
@@ -251,6 +372,23 @@ static void warp_one_row(const jp_augment_window *w, const jp_augment_view *in, 
     else bilinear_row_f32(w, in, r, first, last);
 }
 
+/* Rows of the source crossed by output rows [first, last): they are read askew, which no
+   prefetcher foresees. Inlined: gcc takes a function that only prefetches for one without effect. */
+JP_INLINE void prefetch_source(const double *m, const jp_augment_window *w,
+                            const jp_augment_view *in, int64_t width, int64_t first,
+                            int64_t last) {
+    const double step = m[3] * (double)width, from = m[4] * (double)first + m[5],
+                 to = m[4] * (double)last + m[5];
+    const double low = fmin(from, to) + fmin(step, 0), high = fmax(from, to) + fmax(step, 0) + 2;
+    const int64_t y0 = clamped((int64_t)low, w->y0, w->y1);
+    const int64_t y1 = clamped((int64_t)high, y0, w->y1);
+    for (int64_t y = y0; y < y1; y++) {
+        const uint8_t *row = jp_augment_row(in, y);
+        for (int64_t k = w->x0 * in->pixel_stride; k < w->x1 * in->pixel_stride; k += 64)
+            __builtin_prefetch(row + k);
+    }
+}
+
 static int warp_rows(const double *m, const jp_augment_window *w, const jp_augment_view *in,
                      const jp_augment_view *out, int64_t first, int64_t last,
                      int32_t interpolation) {
@@ -264,6 +402,9 @@ static int warp_rows(const double *m, const jp_augment_window *w, const jp_augme
         r.x = llround(sx * one);
         r.y = llround(sy * one);
         r.out = jp_augment_row(out, y);
+        if (y == first) prefetch_source(m, w, in, out->width, y, y + BLOCK);
+        if ((y - first) % BLOCK == 0)
+            prefetch_source(m, w, in, out->width, y + BLOCK, y + 2 * BLOCK);
         warp_one_row(w, in, &r, out->width, interpolation);
     }
     return JP_OK;
