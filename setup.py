@@ -21,7 +21,18 @@ STAGES = {
         "forest_gains",
         "forest_spread",
     ],
-    "_augment": ["augment", "augment_move", "augment_point", "augment_warp"],
+    "_augment": [
+        "augment",
+        "augment_blur",
+        "augment_colour",
+        "augment_mix",
+        "augment_move",
+        "augment_noise",
+        "augment_point",
+        "augment_resize",
+        "augment_shot",
+        "augment_warp",
+    ],
 }
 # Pixels are the same on every CPU: a * b + c is rounded twice, with and without FMA.
 FLAGS = {"_augment": ["-ffp-contract=off"]}

@@ -7,15 +7,29 @@ enum { BAND_BYTES = 16384, MAX_CHAINS = 3, MAX_STEPS = JP_AUGMENT_STEPS + 2, SLA
 
 typedef struct {
     jp_augment_rows *rows;     /* NULL: a map, done by jp_augment_maps */
-    int local, needs_image;    /* needs_image: a map that measures its whole input first */
+    int local;
+    int needs_image;           /* a map that measures its whole input first */
+    int alone;                 /* a stage of its own: bands would do work twice */
+    jp_augment_room *room;     /* NULL: none */
 } kind_of_step;
 
 static kind_of_step kind_of(const jp_augment_step *step) {
     switch (step->kind) {
-    case JP_AUGMENT_COPY: return (kind_of_step){jp_augment_copy, 1, 0};
-    case JP_AUGMENT_GEOMETRY: return (kind_of_step){jp_augment_geometry, 0, 0};
-    case JP_AUGMENT_BRIGHTNESS: return (kind_of_step){NULL, 1, 0};
-    default: return (kind_of_step){NULL, 0, 0};
+    case JP_AUGMENT_COPY: return (kind_of_step){.rows = jp_augment_copy, .local = 1};
+    case JP_AUGMENT_GEOMETRY: return (kind_of_step){.rows = jp_augment_geometry};
+    case JP_AUGMENT_RESIZE:
+        return (kind_of_step){.rows = jp_augment_resize, .room = jp_augment_resize_room};
+    case JP_AUGMENT_BLUR:
+        return (kind_of_step){.rows = jp_augment_blur, .room = jp_augment_blur_room, .alone = 1};
+    case JP_AUGMENT_ERASE: return (kind_of_step){.rows = jp_augment_erase, .local = 1};
+    case JP_AUGMENT_MIX: return (kind_of_step){.rows = jp_augment_mix, .local = 1};
+    case JP_AUGMENT_NOISE:
+        return (kind_of_step){.rows = jp_augment_noise, .local = 1, .room = jp_augment_noise_room};
+    case JP_AUGMENT_SHOT:
+        return (kind_of_step){.rows = jp_augment_shot, .local = 1, .room = jp_augment_shot_room};
+    case JP_AUGMENT_COLOUR: return (kind_of_step){.rows = jp_augment_colour, .local = 1};
+    case JP_AUGMENT_CONTRAST: return (kind_of_step){.local = 1, .needs_image = 1};
+    default: return (kind_of_step){.local = 1}; /* a map */
     }
 }
 
@@ -32,14 +46,15 @@ typedef struct {
 
 typedef struct {
     int64_t image_bytes, row_bytes;    /* the largest of any step */
-    uint8_t *image[2], *band[2], *state;
+    int64_t step_bytes[JP_AUGMENT_STEPS];
+    uint8_t *image[2], *band[2], *state, *step[JP_AUGMENT_STEPS];
 } rooms;
 
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t rounded(int64_t bytes) { return (bytes + SLACK + 63) / 64 * 64; }
 
 static void measure(const jp_augment_program *p, rooms *room) {
-    room->image_bytes = room->row_bytes = 0;
+    memset(room, 0, sizeof *room);
     for (int64_t i = 0; i < p->n_images; i++) {
         int64_t height = p->images[i].height, width = p->images[i].width;
         int64_t pixel = p->channels * jp_augment_item(p->dtype);
@@ -48,6 +63,10 @@ static void measure(const jp_augment_program *p, rooms *room) {
             room->image_bytes = at_least(room->image_bytes, height * width * pixel);
             if (s == p->n_steps) break;
             const jp_augment_step *step = p->steps + s;
+            jp_augment_room *wanted = kind_of(step).room;
+            if (wanted != NULL)
+                room->step_bytes[s] = at_least(
+                    room->step_bytes[s], wanted(step, i, height, width, step->channels));
             pixel = step->channels * jp_augment_item(step->dtype);
             if (step->sizes != NULL && (step->active == NULL || step->active[i])) {
                 height = step->sizes[2 * i];
@@ -59,17 +78,24 @@ static void measure(const jp_augment_program *p, rooms *room) {
 
 int64_t jp_augment_scratch(const jp_augment_program *p) {
     rooms room;
+    int64_t of_steps = 0;
     measure(p, &room);
-    return 2 * rounded(room.image_bytes) + 2 * rounded(at_least(BAND_BYTES, room.row_bytes))
+    for (int64_t s = 0; s < p->n_steps; s++) of_steps += rounded(room.step_bytes[s]);
+    return of_steps + 2 * rounded(room.image_bytes) + 2 * rounded(at_least(BAND_BYTES, room.row_bytes))
            + MAX_CHAINS * rounded(JP_AUGMENT_STATE) + 64;
 }
 
-static void furnish(rooms *room, uint8_t *scratch) {
+static void furnish(rooms *room, int64_t n_steps, uint8_t *scratch) {
     scratch += -(uintptr_t)scratch & 63;
     for (int k = 0; k < 2; k++, scratch += rounded(room->image_bytes)) room->image[k] = scratch;
     for (int k = 0; k < 2; k++, scratch += rounded(at_least(BAND_BYTES, room->row_bytes)))
         room->band[k] = scratch;
     room->state = scratch;
+    scratch += MAX_CHAINS * rounded(JP_AUGMENT_STATE);
+    for (int64_t s = 0; s < n_steps; scratch += rounded(room->step_bytes[s++])) {
+        room->step[s] = scratch;
+        if (room->step_bytes[s] > 0) memset(scratch, 0, SLACK);
+    }
 }
 
 static jp_augment_view packed(uint8_t *data, int64_t height, int64_t width, int32_t dtype,
@@ -116,7 +142,8 @@ static int64_t list_steps(const jp_augment_program *p, int64_t image, const jp_a
 
 /* Elements of the stage that begins at list[0]; returns how many steps they hold. */
 static int64_t cut_stage(const jp_augment_step *const *list, int64_t n, const jp_augment_at *at,
-                         uint8_t *state, element *elements, int64_t *n_elements) {
+                         const rooms *room, element *elements, int64_t *n_elements) {
+    const jp_augment_step *steps = at->program->steps;
     int64_t s = 0, chains = 0;
     *n_elements = 0;
     while (s < n) {
@@ -126,12 +153,14 @@ static int64_t cut_stage(const jp_augment_step *const *list, int64_t n, const jp
         element *e = elements + (*n_elements)++;
         *e = (element){list + s, 1, *at};
         e->at.step = list[s];
-        e->at.state = state + chains * rounded(JP_AUGMENT_STATE);
+        e->at.state = room->state + chains * rounded(JP_AUGMENT_STATE);
+        if (kind.room != NULL) e->at.room = room->step[list[s] - steps];
         if (is_map(list[s++])) {
             while (s < n && is_map(list[s]) && !kind_of(list[s]).needs_image) s++;
             e->n_steps = list + s - e->steps;
             chains++;
         }
+        if (kind.alone) break;
     }
     return s;
 }
@@ -169,8 +198,9 @@ static int run_stage(const element *elements, int64_t n_elements, const jp_augme
     if (n_elements > 1) band = at_least(1, BAND_BYTES / at_least(1, room->row_bytes));
     for (int64_t k = 0; k < n_elements; k++) {
         const element *e = elements + k;
+        const int32_t dtype = k ? elements[k - 1].steps[elements[k - 1].n_steps - 1]->dtype : in->dtype;
         if (!is_map(e->steps[0])) continue;
-        const int status = jp_augment_maps_begin(&e->at, e->steps, e->n_steps, k ? NULL : in);
+        const int status = jp_augment_maps_begin(&e->at, e->steps, e->n_steps, dtype, k ? NULL : in);
         if (status != JP_OK) return status;
     }
     for (int64_t y = 0; y < out->height; y += band) {
@@ -188,10 +218,10 @@ static int run_image(const jp_augment_program *p, int64_t image, const rooms *ro
     jp_augment_view in = placed(p->images + image, p->dtype, p->channels);
     const jp_augment_view out = placed(p->outputs + image, last ? last->dtype : p->dtype,
                                        last ? last->channels : p->channels);
-    const jp_augment_at at = {p, NULL, image, NULL};
+    const jp_augment_at at = {p, NULL, image, NULL, NULL};
     const int64_t n = list_steps(p, image, &in, &out, copies, list);
     for (int64_t s = 0, stage = 0, n_elements; s < n; stage++) {
-        const int64_t length = cut_stage(list + s, n - s, &at, room->state, elements, &n_elements);
+        const int64_t length = cut_stage(list + s, n - s, &at, room, elements, &n_elements);
         jp_augment_view to = in;
         for (int64_t k = s; k < s + length; k++) to = shaped(list[k], image, &to);
         to.data = room->image[stage & 1];
@@ -211,7 +241,7 @@ int jp_augment_run(const jp_augment_program *p, int64_t first, int64_t last, uin
     rooms room;
     if (first < 0 || last > p->n_images || p->n_steps > JP_AUGMENT_STEPS) return JP_ERR_SIZE;
     measure(p, &room);
-    furnish(&room, scratch);
+    furnish(&room, p->n_steps, scratch);
     for (int64_t image = first; image < last; image++) {
         const int status = run_image(p, image, &room);
         if (status != JP_OK) return status;

@@ -37,6 +37,10 @@ enum {
     JP_AUGMENT_COLOUR = 8,     /* across channels: saturation, hue, grayscale */
     JP_AUGMENT_MAPS = 100,
     JP_AUGMENT_BRIGHTNESS = 100,
+    JP_AUGMENT_CONTRAST = 101, /* measures its whole input */
+    JP_AUGMENT_GAMMA = 102,
+    JP_AUGMENT_FUNCTION = 103, /* the user's own */
+    JP_AUGMENT_AFFINE = 104,   /* a factor and a shift by channel, to float32 */
     JP_AUGMENT_MAPS_END = 200
 };
 
@@ -85,14 +89,20 @@ typedef struct {
     const jp_augment_step *step;
     int64_t image;             /* position in the batch */
     void *state;               /* of the stage, JP_AUGMENT_STATE bytes; filled by begin */
+    void *room;                /* of the step; its first 64 bytes are 0 when a run begins, and what
+                                  it holds stays from image to image */
 } jp_augment_at;
 
-/* Room for a table of a chain of maps: 256 float values of 16 channels, and 1 KB beside. */
-enum { JP_AUGMENT_STATE = 256 * JP_AUGMENT_CHANNELS * 4 + 1024 };
+/* Room for what a chain of maps holds: a table, and coefficients of some affine maps. */
+enum { JP_AUGMENT_STATE = 34 * 1024 };
 
 /* Rows [first, last) of `out`. Both views are packed but for copies. */
 typedef int jp_augment_rows(const jp_augment_at *at, const jp_augment_view *in,
                             const jp_augment_view *out, int64_t first, int64_t last);
+
+/* Bytes of room for a step and an image of this size. */
+typedef int64_t jp_augment_room(const jp_augment_step *step, int64_t image, int64_t height,
+                                int64_t width, int32_t channels);
 
 /* Images [first, last) of the program. `scratch` is of one thread and at least
    jp_augment_scratch bytes. */
@@ -105,12 +115,16 @@ int jp_augment_uniforms(uint64_t seed, int64_t epoch, int64_t position,
                         const int64_t *restrict indices, int64_t n_images, int64_t n_draws,
                         double *restrict uniforms);
 
-jp_augment_rows jp_augment_copy, jp_augment_geometry;
+jp_augment_rows jp_augment_copy, jp_augment_geometry, jp_augment_resize, jp_augment_blur,
+    jp_augment_erase, jp_augment_mix, jp_augment_noise, jp_augment_shot, jp_augment_colour;
+jp_augment_room jp_augment_resize_room, jp_augment_blur_room, jp_augment_noise_room,
+    jp_augment_shot_room;
 
 /* A chain of maps: begin once an image (`in` is the whole image when the first step of the chain
-   is the first of its stage, otherwise its rows are not there yet), then bands of rows. */
+   is the first of its stage, otherwise NULL: its rows are not there yet), then bands of rows.
+   dtype: of what goes in. */
 int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const *steps,
-                          int64_t n_steps, const jp_augment_view *in);
+                          int64_t n_steps, int32_t dtype, const jp_augment_view *in);
 int jp_augment_maps(const jp_augment_at *at, const jp_augment_step *const *steps,
                     int64_t n_steps, const jp_augment_view *in, const jp_augment_view *out,
                     int64_t first, int64_t last);
@@ -123,19 +137,27 @@ JP_INLINE uint8_t *jp_augment_row(const jp_augment_view *view, int64_t y) {
     return view->data + (y - view->first_row) * view->row_stride;
 }
 
+/* Whether the rows of a packed view follow each other without gaps. */
+JP_INLINE int jp_augment_whole(const jp_augment_view *view) {
+    return view->row_stride == view->width * view->pixel_stride;
+}
+
 JP_INLINE const double *jp_augment_parameters(const jp_augment_at *at) {
     return at->step->parameters + at->image * at->step->n_parameters;
 }
 
 /* Key of Philox4x32 for the pixels of one image in one operation: of the same stream as the
-   operation's uniforms, far beyond them. Counters are the kernel's own. */
-JP_INLINE void jp_augment_key(const jp_augment_at *at, uint32_t key[2]) {
+   operation's uniforms, far beyond them. Words 0 and 1 are the key, words 2 and 3 end the counter,
+   which begins with words of the kernel's own. */
+JP_INLINE void jp_augment_key(const jp_augment_at *at, uint32_t key[4]) {
     const jp_augment_program *p = at->program;
     const jp_philox64 block = jp_philox4x64(
         (uint64_t)p->indices[at->image], (uint64_t)p->epoch, (uint64_t)at->step->position,
         UINT64_C(1) << 32, p->seed, JP_STAGE_AUGMENT);
     key[0] = (uint32_t)block.word[0];
     key[1] = (uint32_t)(block.word[0] >> 32);
+    key[2] = (uint32_t)block.word[1];
+    key[3] = (uint32_t)(block.word[1] >> 32);
 }
 
 #endif

@@ -1,23 +1,10 @@
 /* Gaussian blur: every row is filtered along itself once into a ring of rows, of which columns are then
    filtered. */
-/* The same bits on every CPU: no product is fused with a sum. */
-#pragma GCC optimize("fp-contract=off")
 
 #include "augment_filter.h"
+#include "augment_move.h"
 
 #include <math.h>
-
-int64_t jp_border_index(int64_t i, int64_t n, jp_blur_border border)
-{
-    if (i >= 0 && i < n) return i;
-    if (border == JP_BLUR_CONSTANT) return -1;
-    if (border == JP_BLUR_EDGE) return i < 0 ? 0 : n - 1;
-    const int64_t period = border == JP_BLUR_WRAP ? n : border == JP_BLUR_REFLECT ? 2 * n : 2 * n - 2;
-    if (period == 0) return 0; /* one pixel mirrored at its centre */
-    int64_t j = i % period;
-    j = j < 0 ? j + period : j;
-    return j < n ? j : border == JP_BLUR_REFLECT ? period - 1 - j : period - j;
-}
 
 int64_t jp_blur_weights(double sigma, float *weight)
 {
@@ -37,17 +24,17 @@ int64_t jp_blur_scratch(int64_t width, int64_t channels, int64_t radius)
 }
 
 /* One line of floats with `radius` pixels of border on either side. */
-JP_INLINE void pad_row(const void *x, jp_pixel type, int64_t width, int64_t channels, int64_t radius,
-                       jp_blur_border border, float constant, float *out)
+JP_INLINE void pad_row(const void *x, int32_t type, int64_t width, int64_t channels, int64_t radius,
+                       int32_t border, float *out)
 {
     float *inside = out + radius * channels;
     jp_row_to_float(x, type, width * channels, inside);
     for (int64_t i = -radius; i < width + radius; i++) {
         if (i == 0) i = width;
         if (i == width + radius) break;
-        const int64_t from = jp_border_index(i, width, border);
+        const int64_t from = jp_augment_border(i, 0, width, border);
         for (int64_t k = 0; k < channels; k++)
-            inside[i * channels + k] = from < 0 ? constant : inside[from * channels + k];
+            inside[i * channels + k] = from < 0 ? 0 : inside[from * channels + k];
     }
 }
 
@@ -103,25 +90,46 @@ JP_INLINE void filter_across(const float *ring, const float *weight, int64_t rad
 }
 
 JP_CLONES
-int jp_augment_blur(const void *x, jp_pixel type, int64_t height, int64_t width, int64_t channels,
-                    const float *weight, int64_t radius, jp_blur_border border, float constant,
-                    float *scratch, void *out)
+int jp_blur(const void *x, int32_t type, int64_t height, int64_t width, int64_t channels, const float *weight,
+            int64_t radius, int32_t border, int64_t first, int64_t last, float *scratch, void *out)
 {
     const int64_t n = width * channels;
     float *ring = scratch, *sum = ring + (2 * radius + 1) * n, *padded = sum + n;
-    if (height < 1 || width < 1 || channels < 1 || radius < 0) return JP_ERR_SIZE;
-    for (int64_t y = -radius; y < height + radius; y++) {
-        const int64_t from = jp_border_index(y, height, border);
+    if (first < 0 || last > height || radius < 0) return JP_ERR_SIZE;
+    for (int64_t y = first - radius; y < last + radius; y++) {
+        const int64_t from = jp_augment_border(y, 0, height, border);
         float *row = ring + (y + radius) % (2 * radius + 1) * n;
         if (from < 0) {
-            for (int64_t i = 0; i < n; i++) row[i] = constant;
+            memset(row, 0, (size_t)n * sizeof *row);
         } else {
-            pad_row(jp_at(x, type, from * n), type, width, channels, radius, border, constant, padded);
+            pad_row(jp_at(x, type, from * n), type, width, channels, radius, border, padded);
             filter_along(padded, weight, radius, channels, n, row);
         }
-        if (y < radius) continue;
+        if (y - radius < first) continue;
         filter_across(ring, weight, radius, y - radius, n, sum);
-        jp_row_from_float(sum, type, n, (char *)out + (y - radius) * n * jp_pixel_bytes(type));
+        jp_row_from_float(sum, type, n, (char *)out + (y - radius - first) * n * jp_augment_item(type));
     }
     return JP_OK;
+}
+
+/* Weights, then scratch. */
+int64_t jp_augment_blur_room(const jp_augment_step *step, int64_t image, int64_t height, int64_t width,
+                             int32_t channels)
+{
+    float weight[JP_BLUR_LARGEST + 1];
+    const int64_t radius = jp_blur_weights(step->parameters[image * step->n_parameters], weight);
+    (void)height;
+    return (JP_BLUR_LARGEST + 1 + jp_blur_scratch(width, channels, radius)) * (int64_t)sizeof(float);
+}
+
+/* Parameters: sigma >= 0. Options: border. */
+int jp_augment_blur(const jp_augment_at *at, const jp_augment_view *in, const jp_augment_view *out,
+                    int64_t first, int64_t last)
+{
+    float *weight = at->room;
+    const int64_t radius = jp_blur_weights(*jp_augment_parameters(at), weight);
+    if (!jp_augment_whole(in) || !jp_augment_whole(out)) return JP_ERR_SIZE;
+    return jp_blur(in->data, in->dtype, in->height, in->width, in->channels, weight, radius,
+                   at->step->options[0], first, last, weight + JP_BLUR_LARGEST + 1,
+                   jp_augment_row(out, first));
 }

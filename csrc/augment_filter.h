@@ -4,14 +4,7 @@
 
 #include "augment_rows.h"
 
-typedef enum {
-    JP_BLUR_CONSTANT, JP_BLUR_EDGE, JP_BLUR_REFLECT, JP_BLUR_REFLECT101, JP_BLUR_WRAP
-} jp_blur_border;
-
 enum { JP_BLUR_LARGEST = 255 /* radius */ };
-
-/* Index of the pixel that stands at i of a line of n, or -1 for the constant. */
-int64_t jp_border_index(int64_t i, int64_t n, jp_blur_border border);
 
 /* Weights 0 .. radius of a Gaussian cut at radius = round(3 sigma) and normalised to sum 1 over both
    sides. Returns the radius, at most JP_BLUR_LARGEST. sigma >= 0, finite. */
@@ -20,10 +13,12 @@ int64_t jp_blur_weights(double sigma, float *weight);
 /* Floats of scratch that the blur wants. */
 int64_t jp_blur_scratch(int64_t width, int64_t channels, int64_t radius);
 
-/* (4 radius + 4) FLOPs a sample and one conversion each way. x and out may not overlap. */
-int jp_augment_blur(const void *x, jp_pixel type, int64_t height, int64_t width, int64_t channels,
-                    const float *weight, int64_t radius, jp_blur_border border, float constant,
-                    float *scratch, void *out);
+/* Rows first .. last; out is at row `first`. (4 radius + 4) FLOPs a sample and one conversion each way.
+   x and out may not overlap. */
+int jp_blur(const void *x, int32_t type, int64_t height, int64_t width, int64_t channels, const float *weight,
+            int64_t radius, int32_t border, int64_t first, int64_t last, float *scratch, void *out);
+
+enum { JP_AREA = 2 /* beside JP_NEAREST and JP_BILINEAR */ };
 
 /* How one axis is resized: output j is the sum of weight[j, t] x input start[j] + t. */
 typedef struct {
@@ -32,19 +27,19 @@ typedef struct {
     float *weight;     /* (n_out, n_taps) */
 } jp_axis;
 
-/* Taps an output of [low, high) of n_in pixels in n_out ones has. */
-int64_t jp_axis_taps(double low, double high, int64_t n_in, int64_t n_out);
+/* Taps of an output. */
+int64_t jp_axis_taps(int64_t n_in, int64_t n_out, int32_t filter);
 
-/* Fills start and weight: shares of coverage (area) where the window shrinks, two neighbours (bilinear,
-   pixel centres, clamped to the window's pixels) otherwise. 0 <= low < high <= n_in. */
-void jp_axis_fill(double low, double high, jp_axis *axis);
+/* Fills start and weight: JP_AREA are shares of coverage where the axis shrinks, and JP_BILINEAR where it
+   does not: two neighbours by pixel centres, clamped to the image. */
+void jp_axis_fill(jp_axis *axis, int32_t filter);
 
 /* Floats of scratch that the resize wants. */
 int64_t jp_resize_scratch(int64_t width_in, int64_t width_out, int64_t channels);
 
 /* x: rows of width->n_in pixels, `stride` elements apart; rows first .. last of the output are made, out
    at row `first`, contiguous. */
-int jp_augment_resize(const void *x, jp_pixel type, int64_t stride, int64_t channels, const jp_axis *height,
-                      const jp_axis *width, int64_t first, int64_t last, float *scratch, void *out);
+int jp_resize(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
+              const jp_axis *width, int64_t first, int64_t last, float *scratch, void *out);
 
 #endif

@@ -1,6 +1,4 @@
 /* Gaussian noise: a table of the rounded law on uint8, Box and Muller's normals elsewhere. */
-/* The same bits on every CPU: no product is fused with a sum. */
-#pragma GCC optimize("fp-contract=off")
 
 #include "augment_noise.h"
 
@@ -103,7 +101,7 @@ JP_INLINE void add_signed(const uint8_t *x, const uint8_t *magnitude, const uint
 }
 
 JP_CLONES
-int jp_augment_noise_u8(const uint8_t *x, int64_t first, int64_t n, const jp_noise_table *table,
+int jp_noise_u8(const uint8_t *x, int64_t first, int64_t n, const jp_noise_table *table,
                         const uint32_t *key, uint8_t *out)
 {
     enum { SAMPLES = CHUNK_GROUPS * GROUP_SAMPLES };
@@ -191,7 +189,7 @@ JP_INLINE int64_t draw_normals(int64_t from, int64_t most, const uint32_t *key, 
 }
 
 JP_CLONES
-int jp_augment_noise_u16(const uint16_t *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
+int jp_noise_u16(const uint16_t *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
                          uint16_t *out)
 {
     /* Beyond 2^17 every pixel saturates; below it rint fits an int. */
@@ -211,7 +209,7 @@ int jp_augment_noise_u16(const uint16_t *x, int64_t first, int64_t n, double sig
 }
 
 JP_CLONES
-int jp_augment_noise_f32(const float *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
+int jp_noise_f32(const float *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
                          float *out)
 {
     const float scale = (float)sigma;
@@ -222,4 +220,33 @@ int jp_augment_noise_f32(const float *x, int64_t first, int64_t n, double sigma,
         for (int64_t i = 0; i < take; i++) out[done + i] = x[done + i] + scale * at[i];
     }
     return JP_OK;
+}
+
+int64_t jp_augment_noise_room(const jp_augment_step *step, int64_t image, int64_t height, int64_t width,
+                              int32_t channels)
+{
+    (void)image, (void)height, (void)width, (void)channels;
+    return step->dtype == JP_U8 ? (int64_t)sizeof(jp_noise_table) : 0;
+}
+
+static int noise_span(const jp_augment_at *at, int32_t dtype, const void *x, int64_t first, int64_t n,
+                      const uint32_t *key, void *out)
+{
+    const double sigma = *jp_augment_parameters(at);
+    jp_noise_table *table = at->room;
+    if (dtype == JP_U16) return jp_noise_u16(x, first, n, sigma, key, out);
+    if (dtype == JP_F32) return jp_noise_f32(x, first, n, sigma, key, out);
+    if (sigma == 0) { /* what a room without a table says */
+        memmove(out, x, (size_t)n);
+        return JP_OK;
+    }
+    if (table->sigma != sigma) jp_noise_tabulate(sigma, table);
+    return jp_noise_u8(x, first, n, table, key, out);
+}
+
+/* Parameters: sigma >= 0. */
+int jp_augment_noise(const jp_augment_at *at, const jp_augment_view *in, const jp_augment_view *out,
+                     int64_t first, int64_t last)
+{
+    return jp_noise_rows(at, in, out, first, last, noise_span);
 }

@@ -3,14 +3,14 @@
 #ifndef JP_AUGMENT_NOISE_H
 #define JP_AUGMENT_NOISE_H
 
-#include <stdint.h>
+#include "augment.h"
 
 enum { JP_NOISE_BITS = 15, JP_NOISE_CELLS = 1 << JP_NOISE_BITS, JP_NOISE_LARGEST = 255 };
 
 /* The law of |D|, D a rounded Gaussian, by inversion: cell i holds the magnitude of all uniforms in
    [i, i + 1) / JP_NOISE_CELLS, or JP_NOISE_LARGEST where they differ (or reach it) and `below` decides. */
 typedef struct {
-    double sigma;                           /* grey levels; tables are made anew where it changes */
+    double sigma;                           /* grey levels; 0 before the first table */
     double below[JP_NOISE_LARGEST + 1];     /* P(|D| <= k); 1 at the end, where pixels saturate */
     uint8_t magnitude[JP_NOISE_CELLS];
 } jp_noise_table;
@@ -19,11 +19,11 @@ typedef struct {
 void jp_noise_tabulate(double sigma, jp_noise_table *table);
 
 /* Elements first .. first + n of an image; x and out are those of element `first`, and may be the same. */
-int jp_augment_noise_u8(const uint8_t *x, int64_t first, int64_t n, const jp_noise_table *table,
+int jp_noise_u8(const uint8_t *x, int64_t first, int64_t n, const jp_noise_table *table,
                         const uint32_t *key, uint8_t *out);
-int jp_augment_noise_u16(const uint16_t *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
+int jp_noise_u16(const uint16_t *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
                          uint16_t *out);
-int jp_augment_noise_f32(const float *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
+int jp_noise_f32(const float *x, int64_t first, int64_t n, double sigma, const uint32_t *key,
                          float *out);
 
 enum { JP_SHOT_GUIDES = 64 };
@@ -41,11 +41,30 @@ void jp_shot_reset(double photons, jp_shot_table *table);
 /* Poisson counts of mean photons * x, divided by photons again, ties upwards; photons > 0 a unit of x.
    Pixels that are not above 0 (NaN too) stay, and floats of over 10^15 photons, whose noise is below
    their rounding. Total variation distance from the law: < 2^-24 on uint8, rounding of double elsewhere. */
-int jp_augment_shot_u8(const uint8_t *x, int64_t first, int64_t n, jp_shot_table *table,
+int jp_shot_u8(const uint8_t *x, int64_t first, int64_t n, jp_shot_table *table,
                        const uint32_t *key, uint8_t *out);
-int jp_augment_shot_u16(const uint16_t *x, int64_t first, int64_t n, double photons, const uint32_t *key,
+int jp_shot_u16(const uint16_t *x, int64_t first, int64_t n, double photons, const uint32_t *key,
                         uint16_t *out);
-int jp_augment_shot_f32(const float *x, int64_t first, int64_t n, double photons, const uint32_t *key,
+int jp_shot_f32(const float *x, int64_t first, int64_t n, double photons, const uint32_t *key,
                         float *out);
+
+typedef int jp_noise_span(const jp_augment_at *at, int32_t dtype, const void *x, int64_t first, int64_t n,
+                          const uint32_t *key, void *out);
+
+/* Rows [first, last) in as few spans as their memory allows. */
+JP_INLINE int jp_noise_rows(const jp_augment_at *at, const jp_augment_view *in, const jp_augment_view *out,
+                            int64_t first, int64_t last, jp_noise_span *span)
+{
+    const int whole = jp_augment_whole(in) && jp_augment_whole(out);
+    const int64_t width = in->width * in->channels, rows = whole ? last - first : 1;
+    uint32_t key[4];
+    jp_augment_key(at, key);
+    for (int64_t y = first; y < last; y += rows) {
+        const int status = span(at, in->dtype, jp_augment_row(in, y), y * width, rows * width, key,
+                                jp_augment_row(out, y));
+        if (status != JP_OK) return status;
+    }
+    return JP_OK;
+}
 
 #endif

@@ -1,6 +1,4 @@
 /* Resize: rows are weighed into one row of floats, of which pixels are then weighed. */
-/* The same bits on every CPU: no product is fused with a sum. */
-#pragma GCC optimize("fp-contract=off")
 
 #include "augment_filter.h"
 
@@ -13,10 +11,10 @@ enum { SPARE = 4 };
 JP_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 JP_INLINE int64_t clamped(int64_t i, int64_t low, int64_t high) { return i < low ? low : i > high ? high : i; }
 
-int64_t jp_axis_taps(double low, double high, int64_t n_in, int64_t n_out)
+int64_t jp_axis_taps(int64_t n_in, int64_t n_out, int32_t filter)
 {
-    const double scale = (high - low) / (double)n_out;
-    return smaller(scale > 1 ? (int64_t)ceil(scale) + 1 : 2, n_in);
+    if (filter == JP_NEAREST) return 1;
+    return smaller(filter == JP_AREA && n_in > n_out ? (n_in + n_out - 1) / n_out + 1 : 2, n_in);
 }
 
 static void add_tap(jp_axis *axis, int64_t j, int64_t i, double weight)
@@ -24,10 +22,10 @@ static void add_tap(jp_axis *axis, int64_t j, int64_t i, double weight)
     axis->weight[j * axis->n_taps + i - axis->start[j]] += (float)weight;
 }
 
-static void area(double low, double scale, jp_axis *axis, int64_t j)
+static void area(double scale, jp_axis *axis, int64_t j)
 {
-    const double from = low + (double)j * scale, to = low + (double)(j + 1) * scale;
-    const int64_t first = clamped((int64_t)floor(from), 0, axis->n_in - axis->n_taps);
+    const double from = (double)j * scale, to = (double)(j + 1) * scale;
+    const int64_t first = clamped((int64_t)from, 0, axis->n_in - axis->n_taps);
     axis->start[j] = (int32_t)first;
     for (int64_t i = first; i < first + axis->n_taps; i++) {
         const double covered = fmin(to, (double)(i + 1)) - fmax(from, (double)i);
@@ -35,23 +33,30 @@ static void area(double low, double scale, jp_axis *axis, int64_t j)
     }
 }
 
-static void bilinear(double low, double high, double scale, jp_axis *axis, int64_t j)
+static void bilinear(double scale, jp_axis *axis, int64_t j)
 {
-    const int64_t least = (int64_t)floor(low), most = smaller((int64_t)ceil(high), axis->n_in) - 1;
-    const double centre = low + ((double)j + 0.5) * scale - 0.5, left = floor(centre);
-    const int64_t a = clamped((int64_t)left, least, most), b = clamped((int64_t)left + 1, least, most);
+    const double centre = ((double)j + 0.5) * scale - 0.5, left = floor(centre);
+    const int64_t a = clamped((int64_t)left, 0, axis->n_in - 1);
+    const int64_t b = clamped((int64_t)left + 1, 0, axis->n_in - 1);
     axis->start[j] = (int32_t)smaller(a, axis->n_in - axis->n_taps);
     add_tap(axis, j, a, 1 - (centre - left));
     add_tap(axis, j, b, centre - left);
 }
 
-void jp_axis_fill(double low, double high, jp_axis *axis)
+static void nearest(double scale, jp_axis *axis, int64_t j)
 {
-    const double scale = (high - low) / (double)axis->n_out;
+    axis->start[j] = (int32_t)clamped((int64_t)(((double)j + 0.5) * scale), 0, axis->n_in - 1);
+    axis->weight[j] = 1;
+}
+
+void jp_axis_fill(jp_axis *axis, int32_t filter)
+{
+    const double scale = (double)axis->n_in / (double)axis->n_out;
     for (int64_t i = 0; i < axis->n_out * axis->n_taps; i++) axis->weight[i] = 0;
     for (int64_t j = 0; j < axis->n_out; j++) {
-        if (scale > 1) area(low, scale, axis, j);
-        else bilinear(low, high, scale, axis, j);
+        if (filter == JP_NEAREST) nearest(scale, axis, j);
+        else if (filter == JP_AREA && scale > 1) area(scale, axis, j);
+        else bilinear(scale, axis, j);
     }
 }
 
@@ -74,15 +79,15 @@ JP_DEFINE_WEIGH(weigh_u16, uint16_t)
 JP_DEFINE_WEIGH(weigh_f32, float)
 
 /* One row of the input, weighed, begins or joins out. */
-JP_INLINE void weigh(const void *x, jp_pixel type, float w, int64_t n, int begin, float *out)
+JP_INLINE void weigh(const void *x, int32_t type, float w, int64_t n, int begin, float *out)
 {
-    if (type == JP_PIXEL_U8) weigh_u8(x, w, n, begin, out);
-    else if (type == JP_PIXEL_U16) weigh_u16(x, w, n, begin, out);
+    if (type == JP_U8) weigh_u8(x, w, n, begin, out);
+    else if (type == JP_U16) weigh_u16(x, w, n, begin, out);
     else weigh_f32(x, w, n, begin, out);
 }
 
 /* Taps of weight 0 are left out: they may be NaN that no pixel of the window is. */
-JP_INLINE void sum_rows(const void *x, jp_pixel type, int64_t stride, int64_t n, const jp_axis *axis,
+JP_INLINE void sum_rows(const void *x, int32_t type, int64_t stride, int64_t n, const jp_axis *axis,
                         int64_t j, float *out)
 {
     int begin = 1;
@@ -119,16 +124,16 @@ JP_INLINE void sum_gray_of(const float *row, const jp_axis *axis, int64_t n_taps
     }
 }
 
-JP_INLINE void sum_pixels_by(const float *row, jp_pixel type, int64_t channels, const jp_axis *axis,
+JP_INLINE void sum_pixels_by(const float *row, int32_t type, int64_t channels, const jp_axis *axis,
                              int64_t n_taps, float *out)
 {
-    if (type == JP_PIXEL_F32) sum_pixels_of(row, channels, axis, n_taps, 1, out);
+    if (type == JP_F32) sum_pixels_of(row, channels, axis, n_taps, 1, out);
     else if (channels == 1) sum_gray_of(row, axis, n_taps, out);
     else if (channels == 3) sum_pixels_of(row, 3, axis, n_taps, 0, out);
     else sum_pixels_of(row, channels, axis, n_taps, 0, out);
 }
 
-JP_INLINE void sum_pixels(const float *row, jp_pixel type, int64_t channels, const jp_axis *axis, float *out)
+JP_INLINE void sum_pixels(const float *row, int32_t type, int64_t channels, const jp_axis *axis, float *out)
 {
     if (axis->n_taps == 2) sum_pixels_by(row, type, channels, axis, 2, out);
     else if (axis->n_taps == 3) sum_pixels_by(row, type, channels, axis, 3, out);
@@ -136,7 +141,7 @@ JP_INLINE void sum_pixels(const float *row, jp_pixel type, int64_t channels, con
 }
 
 /* Fewer rows come out than go in: columns first. */
-JP_INLINE void shrink(const void *x, jp_pixel type, int64_t stride, int64_t channels, const jp_axis *height,
+JP_INLINE void shrink(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
                       const jp_axis *width, int64_t y, float *row, float *out)
 {
     sum_rows(x, type, stride, width->n_in * channels, height, y, row);
@@ -144,7 +149,7 @@ JP_INLINE void shrink(const void *x, jp_pixel type, int64_t stride, int64_t chan
 }
 
 /* More rows come out: rows first, each once; the last two wait in `wide` for the outputs between them. */
-JP_INLINE void enlarge(const void *x, jp_pixel type, int64_t stride, int64_t channels, const jp_axis *height,
+JP_INLINE void enlarge(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
                        const jp_axis *width, int64_t y, float *row, float *wide, int64_t *ready, float *out)
 {
     const int64_t n = width->n_out * channels, n_taps = height->n_taps;
@@ -165,8 +170,8 @@ JP_INLINE void enlarge(const void *x, jp_pixel type, int64_t stride, int64_t cha
 }
 
 JP_CLONES
-int jp_augment_resize(const void *x, jp_pixel type, int64_t stride, int64_t channels, const jp_axis *height,
-                      const jp_axis *width, int64_t first, int64_t last, float *scratch, void *out)
+int jp_resize(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
+              const jp_axis *width, int64_t first, int64_t last, float *scratch, void *out)
 {
     const int64_t n_in = width->n_in * channels, n_out = width->n_out * channels;
     float *row = scratch, *sum = row + n_in + SPARE, *wide = sum + n_out + SPARE;
@@ -176,7 +181,51 @@ int jp_augment_resize(const void *x, jp_pixel type, int64_t stride, int64_t chan
     for (int64_t y = first; y < last; y++) {
         if (height->n_taps > 2) shrink(x, type, stride, channels, height, width, y, row, sum);
         else enlarge(x, type, stride, channels, height, width, y, row, wide, ready, sum);
-        jp_row_from_float(sum, type, n_out, (char *)out + (y - first) * n_out * jp_pixel_bytes(type));
+        jp_row_from_float(sum, type, n_out, (char *)out + (y - first) * n_out * jp_augment_item(type));
     }
     return JP_OK;
+}
+
+/* Two axes, their weights and starts, then scratch. */
+static int64_t axis_items(int64_t n_in, int64_t n_out, int32_t filter)
+{
+    return n_out * (jp_axis_taps(n_in, n_out, filter) + 1);
+}
+
+int64_t jp_augment_resize_room(const jp_augment_step *step, int64_t image, int64_t height, int64_t width,
+                               int32_t channels)
+{
+    const int64_t *size = step->sizes + 2 * image;
+    const int32_t filter = step->options[0];
+    return 2 * (int64_t)sizeof(jp_axis)
+           + 4 * (axis_items(height, size[0], filter) + axis_items(width, size[1], filter)
+                  + jp_resize_scratch(width, size[1], channels));
+}
+
+/* Returns what is behind the axis. */
+static float *lay_out(jp_axis *axis, int64_t n_in, int64_t n_out, int32_t filter, float *memory)
+{
+    const int64_t n_taps = jp_axis_taps(n_in, n_out, filter);
+    *axis = (jp_axis){n_in, n_out, n_taps, (int32_t *)(memory + n_out * n_taps), memory};
+    jp_axis_fill(axis, filter);
+    return memory + axis_items(n_in, n_out, filter);
+}
+
+/* Options: filter. */
+int jp_augment_resize(const jp_augment_at *at, const jp_augment_view *in, const jp_augment_view *out,
+                      int64_t first, int64_t last)
+{
+    jp_axis *axes = at->room;
+    const int32_t filter = at->step->options[0];
+    const int64_t item = jp_augment_item(in->dtype);
+    float *scratch = (float *)(axes + 2) + axis_items(in->height, out->height, filter)
+                     + axis_items(in->width, out->width, filter);
+    if (in->row_stride % item || !jp_augment_whole(out)) return JP_ERR_SIZE;
+    if (axes[0].n_in != in->height || axes[1].n_in != in->width || axes[0].n_out != out->height
+        || axes[1].n_out != out->width) {
+        float *rest = lay_out(axes, in->height, out->height, filter, (float *)(axes + 2));
+        lay_out(axes + 1, in->width, out->width, filter, rest);
+    }
+    return jp_resize(in->data, in->dtype, in->row_stride / item, in->channels, axes, axes + 1, first, last,
+                     scratch, jp_augment_row(out, first));
 }

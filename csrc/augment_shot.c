@@ -1,5 +1,4 @@
 /* Shot noise: Poisson counts of photons; tables by level on uint8, transformed rejection elsewhere. */
-#pragma GCC optimize("fp-contract=off")
 
 #include "augment_noise.h"
 
@@ -57,7 +56,7 @@ static uint8_t shot_level(jp_shot_table *t, uint8_t x, uint32_t u)
     return (uint8_t)k;
 }
 
-int jp_augment_shot_u8(const uint8_t *x, int64_t first, int64_t n, jp_shot_table *table,
+int jp_shot_u8(const uint8_t *x, int64_t first, int64_t n, jp_shot_table *table,
                        const uint32_t *key, uint8_t *out)
 {
     uint64_t pairs[CHUNK_WORDS / 2];
@@ -117,7 +116,7 @@ static double poisson(double mean, int64_t element, const uint32_t *key)
     return poisson_by_inversion(mean, u);
 }
 
-int jp_augment_shot_u16(const uint16_t *x, int64_t first, int64_t n, double photons, const uint32_t *key,
+int jp_shot_u16(const uint16_t *x, int64_t first, int64_t n, double photons, const uint32_t *key,
                         uint16_t *out)
 {
     if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
@@ -128,7 +127,7 @@ int jp_augment_shot_u16(const uint16_t *x, int64_t first, int64_t n, double phot
     return JP_OK;
 }
 
-int jp_augment_shot_f32(const float *x, int64_t first, int64_t n, double photons, const uint32_t *key,
+int jp_shot_f32(const float *x, int64_t first, int64_t n, double photons, const uint32_t *key,
                         float *out)
 {
     if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
@@ -137,4 +136,29 @@ int jp_augment_shot_f32(const float *x, int64_t first, int64_t n, double photons
         out[i] = mean > 0 && mean < 1e15 ? (float)(poisson(mean, first + i, key) / photons) : x[i];
     }
     return JP_OK;
+}
+
+int64_t jp_augment_shot_room(const jp_augment_step *step, int64_t image, int64_t height, int64_t width,
+                             int32_t channels)
+{
+    (void)image, (void)height, (void)width, (void)channels;
+    return step->dtype == JP_U8 ? (int64_t)sizeof(jp_shot_table) : 0;
+}
+
+static int shot_span(const jp_augment_at *at, int32_t dtype, const void *x, int64_t first, int64_t n,
+                     const uint32_t *key, void *out)
+{
+    const double photons = *jp_augment_parameters(at);
+    jp_shot_table *table = at->room;
+    if (dtype == JP_U16) return jp_shot_u16(x, first, n, photons, key, out);
+    if (dtype == JP_F32) return jp_shot_f32(x, first, n, photons, key, out);
+    if (table->photons != photons) jp_shot_reset(photons, table);
+    return jp_shot_u8(x, first, n, table, key, out);
+}
+
+/* Parameters: photons > 0 a unit of the pixels. */
+int jp_augment_shot(const jp_augment_at *at, const jp_augment_view *in, const jp_augment_view *out,
+                    int64_t first, int64_t last)
+{
+    return jp_noise_rows(at, in, out, first, last, shot_span);
 }

@@ -30,7 +30,7 @@ Labels = npt.NDArray[Any]
 
 # The numbers of csrc/augment.h.
 COPY, GEOMETRY, RESIZE, BLUR, ERASE, MIX, NOISE, SHOT, COLOUR = range(9)
-BRIGHTNESS = 100
+BRIGHTNESS, CONTRAST, GAMMA, FUNCTION, AFFINE = range(100, 105)
 DTYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.uint8): 0,
     np.dtype(np.uint16): 1,
