@@ -135,7 +135,7 @@ JP_INLINE f32x16 channel_of(u32x16 pixels, int64_t c) {
     return __builtin_convertvector((i32x16)((pixels >> (uint32_t)(8 * c)) & 255), f32x16);
 }
 
-/* What lies in lanes of 4 bytes, without the gaps; writes up to 4 bytes more. */
+/* What lies in lanes of 4 bytes, without the gaps. */
 JP_INLINE void store_lanes(u32x16 v, uint8_t *out, int64_t channels) {
     const u8x16 close = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0};
     u8x16 quarter[4];
@@ -151,7 +151,7 @@ JP_INLINE void store_lanes(u32x16 v, uint8_t *out, int64_t channels) {
         memcpy(quarter, &v, 64);
         for (int q = 0; q < 4; q++) {
             quarter[q] = __builtin_shuffle(quarter[q], close);
-            memcpy(out + 12 * q, &quarter[q], 16);
+            memcpy(out + 12 * q, &quarter[q], q < 3 ? 16 : 12);
         }
     }
 }
@@ -178,13 +178,18 @@ JP_INLINE u32x16 bilinear_lanes(const uint64_t *upper, const uint64_t *lower, co
     return result;
 }
 
+/* By shifts: bytes stored one by one are slow to load as a word. */
+JP_INLINE uint64_t load_pixel(const uint8_t *p, int64_t channels) {
+    uint64_t word = 0;
+    for (int64_t c = 0; c < channels; c++) word |= (uint64_t)p[c] << (8 * c);
+    return word;
+}
+
 /* The same pair where either of the two may be beyond the edge. */
 JP_INLINE uint64_t load_border_pair(const jp_augment_window *w, const jp_augment_view *in,
                                     int64_t x, int64_t y, int64_t channels) {
-    uint64_t first = 0, second = 0;
-    memcpy(&first, jp_augment_pixel(w, in, x, y), (size_t)channels);
-    memcpy(&second, jp_augment_pixel(w, in, x + 1, y), (size_t)channels);
-    return first | second << (8 * channels);
+    return load_pixel(jp_augment_pixel(w, in, x, y), channels)
+         | load_pixel(jp_augment_pixel(w, in, x + 1, y), channels) << (8 * channels);
 }
 
 JP_INLINE void load_border(const jp_augment_window *w, const jp_augment_view *in,
@@ -295,6 +300,143 @@ JP_INLINE void bilinear_row(const jp_augment_window *w, const jp_augment_view *i
     bilinear_anywhere(w, in, r, i1, last, dtype);
 }
 
+/* ---- bilinear along the axes ----------------------------------------------------------- */
+
+/* A matrix without turn or shear, as of resized crops: the taps of a column are those of every
+   row, so that rows are mixed first, as they lie in memory. The order of lerp2 is kept. */
+enum { MIXED = 4096, MARGIN = 8 };    /* values of a mixed row, and beside */
+
+/* Columns of a chunk: where their left taps are in the mixed row. */
+typedef struct {
+    int32_t left[CHUNK], right[CHUNK];
+    float fx[CHUNK];
+    int64_t low, n_values;    /* first column and number of values of the mixed row */
+} columns;
+
+/* Whether the sources of a chunk fit the mixed row. */
+static int find_columns(const jp_augment_window *w, int64_t x, int64_t dx, int64_t n,
+                        int64_t channels, columns *t) {
+    int64_t low = INT64_MAX, high = -1;
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t v = x + k * dx, a = jp_augment_border(v >> 32, w->x0, w->x1, w->border),
+                      b = jp_augment_border((v >> 32) + 1, w->x0, w->x1, w->border);
+        const int64_t least = a < b ? a : b, greatest = a < b ? b : a;
+        if (least < low) low = least;
+        if (greatest > high) high = greatest;
+        if ((high - low + 1) * channels > MIXED) return 0;
+        t->left[k] = (int32_t)(a * channels);
+        t->right[k] = (int32_t)(b * channels);
+        t->fx[k] = fraction(v);
+    }
+    for (int64_t k = 0; k < n; k++) {
+        t->left[k] -= (int32_t)(low * channels);
+        t->right[k] -= (int32_t)(low * channels);
+    }
+    t->low = low;
+    t->n_values = (high - low + 1) * channels;
+    return 1;
+}
+
+JP_INLINE void mix_rows(const uint8_t *restrict a, const uint8_t *restrict b, float fy, int64_t n,
+                        float *restrict mixed, int32_t dtype) {
+    for (int64_t i = 0; i < n; i++) {
+        const float first = get(a, i, dtype);
+        mixed[i] = first + fy * (get(b, i, dtype) - first);
+    }
+}
+
+typedef float f32x4 __attribute__((vector_size(16)));
+
+/* One pixel of 3 or 4 bytes. */
+JP_INLINE u8x16 mix_pixel(const float *restrict mixed, const columns *restrict t, int64_t k) {
+    const u8x16 pick = {0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12};
+    f32x4 left, right;
+    memcpy(&left, mixed + t->left[k], 16);
+    memcpy(&right, mixed + t->right[k], 16);
+    const f32x4 v = left + t->fx[k] * (right - left) + 0x1.8p23f;    /* see nearest */
+    return __builtin_shuffle((u8x16)v, pick);
+}
+
+JP_INLINE void mix_columns_bytes(const float *restrict mixed, const columns *restrict t,
+                                 int64_t n, uint8_t *restrict out, int64_t channels) {
+    for (int64_t k = 0; k + 1 < n; k++) {
+        const u8x16 bytes = mix_pixel(mixed, t, k);
+        memcpy(out + k * channels, &bytes, 4);
+    }
+    const u8x16 bytes = mix_pixel(mixed, t, n - 1);
+    memcpy(out + (n - 1) * channels, &bytes, (size_t)channels);
+}
+
+JP_INLINE void mix_columns(const float *restrict mixed, const columns *restrict t, int64_t n,
+                           uint8_t *restrict out, int64_t channels, int32_t dtype) {
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t j = 0; j < channels; j++) {
+            const float left = mixed[t->left[k] + j], right = mixed[t->right[k] + j];
+            put(out, k * channels + j, dtype, left + t->fx[k] * (right - left));
+        }
+}
+
+/* Columns [k, k + n) of output rows [first, last); r is the matrix. Whether it could be done. */
+JP_INLINE int axes_chunk(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                         const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                         int64_t n, int32_t dtype) {
+    columns t;
+    float mixed[MIXED + MARGIN];
+    const int64_t c = in->channels, dx = llround(m[0] * 0x1p32);
+    if (!find_columns(w, llround(m[2] * 0x1p32) + k * dx, dx, n, c, &t)) return 0;
+    memset(mixed + t.n_values, 0, MARGIN * sizeof *mixed);
+    for (int64_t y = first; y < last; y++) {
+        const int64_t v = llround((m[4] * (double)y + m[5]) * 0x1p32);
+        const uint8_t *a = jp_augment_pixel(w, in, t.low, v >> 32);
+        const uint8_t *b = jp_augment_pixel(w, in, t.low, (v >> 32) + 1);
+        uint8_t *to = jp_augment_row(out, y) + k * in->pixel_stride;
+        mix_rows(a, b, fraction(v), t.n_values, mixed, dtype);
+        if (dtype == JP_U8 && c == 3) mix_columns_bytes(mixed, &t, n, to, 3);
+        else if (dtype == JP_U8 && c == 4) mix_columns_bytes(mixed, &t, n, to, 4);
+        else if (c == 1) mix_columns(mixed, &t, n, to, 1, dtype);
+        else if (c == 3) mix_columns(mixed, &t, n, to, 3, dtype);
+        else mix_columns(mixed, &t, n, to, c, dtype);
+    }
+    return 1;
+}
+
+JP_CLONES
+static int axes_chunk_u8(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                         const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                         int64_t n) {
+    return axes_chunk(m, w, in, out, first, last, k, n, JP_U8);
+}
+
+JP_CLONES
+static int axes_chunk_u16(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                          const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                          int64_t n) {
+    return axes_chunk(m, w, in, out, first, last, k, n, JP_U16);
+}
+
+JP_CLONES
+static int axes_chunk_f32(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                          const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                          int64_t n) {
+    return axes_chunk(m, w, in, out, first, last, k, n, JP_F32);
+}
+
+/* Whether the warp could be done so. */
+static int axes_rows(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                     const jp_augment_view *out, int64_t first, int64_t last) {
+    if (m[1] != 0 || m[3] != 0 || w->border == JP_BORDER_CONSTANT) return 0;
+    for (int64_t k = 0; k < out->width; k += CHUNK) {
+        const int64_t n = out->width - k < CHUNK ? out->width - k : CHUNK;
+        const int done = in->dtype == JP_U8 ? axes_chunk_u8(m, w, in, out, first, last, k, n)
+                       : in->dtype == JP_U16 ? axes_chunk_u16(m, w, in, out, first, last, k, n)
+                       : axes_chunk_f32(m, w, in, out, first, last, k, n);
+        if (!done) return 0;
+    }
+    return 1;
+}
+
+/* ---- bilinear by type ------------------------------------------------------------------- */
+
 JP_CLONES
 static void bilinear_row_u8(const jp_augment_window *w, const jp_augment_view *in,
                             const warp_row *r, int64_t first, int64_t last) {
@@ -389,25 +531,31 @@ JP_INLINE void prefetch_source(const double *m, const jp_augment_window *w,
     }
 }
 
-static int warp_rows(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+static void warp_rows(const double *m, const jp_augment_window *w, const jp_augment_view *in,
                      const jp_augment_view *out, int64_t first, int64_t last,
                      int32_t interpolation) {
-    const double half = interpolation == JP_NEAREST ? 0.5 : 0.0, one = 0x1p32, far = 0x1p30;
+    const double half = interpolation == JP_NEAREST ? 0.5 : 0.0, one = 0x1p32;
     warp_row r = {0, 0, llround(m[0] * one), llround(m[3] * one), NULL};
     for (int64_t y = first; y < last; y++) {
-        const double sx = m[1] * (double)y + m[2] + half, sy = m[4] * (double)y + m[5] + half;
-        const double ex = sx + m[0] * (double)out->width, ey = sy + m[3] * (double)out->width;
-        if (!(fabs(sx) < far && fabs(sy) < far && fabs(ex) < far && fabs(ey) < far))
-            return JP_ERR_VALUE;
-        r.x = llround(sx * one);
-        r.y = llround(sy * one);
+        r.x = llround((m[1] * (double)y + m[2] + half) * one);
+        r.y = llround((m[4] * (double)y + m[5] + half) * one);
         r.out = jp_augment_row(out, y);
         if (y == first) prefetch_source(m, w, in, out->width, y, y + BLOCK);
         if ((y - first) % BLOCK == 0)
             prefetch_source(m, w, in, out->width, y + BLOCK, y + 2 * BLOCK);
         warp_one_row(w, in, &r, out->width, interpolation);
     }
-    return JP_OK;
+}
+
+/* Whether all coordinates can be counted in 64 bits. */
+static int reachable(const double *m, const jp_augment_view *out, int64_t first, int64_t last) {
+    const double far = 0x1p30;
+    for (int k = 0; k < 4; k++) {
+        const double x = k & 1 ? (double)out->width : 0, y = (double)(k & 2 ? last : first);
+        if (!(fabs(m[0] * x + m[1] * y + m[2]) < far && fabs(m[3] * x + m[4] * y + m[5]) < far))
+            return 0;
+    }
+    return fabs(m[0]) < far && fabs(m[3]) < far;
 }
 
 /* Whether the matrix moves whole pixels to whole pixels (to 1e-10 of a pixel per pixel). */
@@ -441,5 +589,9 @@ int jp_augment_geometry(const jp_augment_at *at, const jp_augment_view *in,
         jp_augment_move_rows(&move, &w, in, out, first, last);
         return JP_OK;
     }
-    return warp_rows(p, &w, in, out, first, last, at->step->options[1]);
+    if (!reachable(p, out, first, last)) return JP_ERR_VALUE;
+    if (at->step->options[1] == JP_BILINEAR && axes_rows(p, &w, in, out, first, last))
+        return JP_OK;
+    warp_rows(p, &w, in, out, first, last, at->step->options[1]);
+    return JP_OK;
 }

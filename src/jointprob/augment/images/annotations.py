@@ -76,7 +76,8 @@ def move_boxes(boxes: list[Floats], moves: list[Move], sizes: Integers, box_form
         whole = _around(corners, inverses(move.matrices)[owner])
         sizes = move.sizes
         corners = _clip(whole, sizes[owner])
-        visible *= _area(corners) / _area(whole)
+        area = _area(whole)
+        visible *= np.divide(_area(corners), area, out=np.zeros_like(area), where=area > 0)
     kept = (visible > min_visibility) & (_area(corners) > 0)
     moved = _formatted(corners, sizes[owner], box_format)
     ends = np.cumsum(counts)[:-1]

@@ -335,6 +335,6 @@ def shears(shear: Range | tuple[Range, Range]) -> tuple[tuple[float, float], tup
     along_x, along_y = shear if two else (shear, 0.0)  # type: ignore[misc]
     ranges = (interval(along_x, -89.0, 89.0, "shear"), interval(along_y, -89.0, 89.0, "shear"))
     steepest = [np.tan(np.deg2rad(max(abs(a), abs(b)))) for a, b in ranges]
-    if steepest[0] * steepest[1] >= 1:
+    if steepest[0] * steepest[1] > 1 - 1e-6:
         raise ValueError(f"shear is {shear!r}; along both axes it flattens the picture to a line")
     return ranges

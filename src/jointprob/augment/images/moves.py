@@ -54,13 +54,16 @@ class Geometric(Operation):
         move = self.move(drawn, frame)
         if drawn.applied.all():
             return move
-        kept = drawn.applied[:, None]
-        identity = np.eye(2, 3)
-        windows = None
-        if move.windows is not None:
-            windows = np.where(kept, move.windows, whole(frame.sizes))
-        return Move(np.where(kept[:, :, None], move.matrices, identity),
-                    np.where(kept, move.sizes, frame.sizes), windows)  # fmt: skip
+        left_out = ~drawn.applied
+        move.matrices[left_out] = np.eye(2, 3)
+        if move.sizes is frame.sizes and move.windows is None:
+            return move
+        sizes = move.sizes.copy()
+        sizes[left_out] = frame.sizes[left_out]
+        windows = move.windows
+        if windows is not None:
+            windows[left_out] = whole(frame.sizes[left_out])
+        return Move(move.matrices, sizes, windows)
 
 
 def whole(sizes: Integers) -> Integers:
