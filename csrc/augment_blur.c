@@ -90,10 +90,11 @@ JP_INLINE void filter_across(const float *ring, const float *weight, int64_t rad
 }
 
 JP_CLONES
-int jp_blur(const void *x, int32_t type, int64_t height, int64_t width, int64_t channels, const float *weight,
-            int64_t radius, int32_t border, int64_t first, int64_t last, float *scratch, void *out)
+int jp_blur(const jp_augment_view *in, const float *weight, int64_t radius, int32_t border, int64_t first,
+            int64_t last, float *scratch, const jp_augment_view *out)
 {
-    const int64_t n = width * channels;
+    const int64_t height = in->height, width = in->width, channels = in->channels, n = width * channels;
+    const int32_t type = in->dtype;
     float *ring = scratch, *sum = ring + (2 * radius + 1) * n, *padded = sum + n;
     if (first < 0 || last > height || radius < 0) return JP_ERR_SIZE;
     for (int64_t y = first - radius; y < last + radius; y++) {
@@ -102,12 +103,12 @@ int jp_blur(const void *x, int32_t type, int64_t height, int64_t width, int64_t 
         if (from < 0) {
             memset(row, 0, (size_t)n * sizeof *row);
         } else {
-            pad_row(jp_at(x, type, from * n), type, width, channels, radius, border, padded);
+            pad_row(jp_augment_row(in, from), type, width, channels, radius, border, padded);
             filter_along(padded, weight, radius, channels, n, row);
         }
         if (y - radius < first) continue;
         filter_across(ring, weight, radius, y - radius, n, sum);
-        jp_row_from_float(sum, type, n, (char *)out + (y - radius - first) * n * jp_augment_item(type));
+        jp_row_from_float(sum, type, n, jp_augment_row(out, y - radius));
     }
     return JP_OK;
 }
@@ -128,8 +129,5 @@ int jp_augment_blur(const jp_augment_at *at, const jp_augment_view *in, const jp
 {
     float *weight = at->room;
     const int64_t radius = jp_blur_weights(*jp_augment_parameters(at), weight);
-    if (!jp_augment_whole(in) || !jp_augment_whole(out)) return JP_ERR_SIZE;
-    return jp_blur(in->data, in->dtype, in->height, in->width, in->channels, weight, radius,
-                   at->step->options[0], first, last, weight + JP_BLUR_LARGEST + 1,
-                   jp_augment_row(out, first));
+    return jp_blur(in, weight, radius, at->step->options[0], first, last, weight + JP_BLUR_LARGEST + 1, out);
 }

@@ -1,4 +1,4 @@
-/* Separable filters of one image (height, width, channels), contiguous: Gaussian blur and resize. */
+/* Separable filters of one image (height, width, channels): Gaussian blur and resize. */
 #ifndef JP_AUGMENT_FILTER_H
 #define JP_AUGMENT_FILTER_H
 
@@ -13,10 +13,10 @@ int64_t jp_blur_weights(double sigma, float *weight);
 /* Floats of scratch that the blur wants. */
 int64_t jp_blur_scratch(int64_t width, int64_t channels, int64_t radius);
 
-/* Rows first .. last; out is at row `first`. (4 radius + 4) FLOPs a sample and one conversion each way.
-   x and out may not overlap. */
-int jp_blur(const void *x, int32_t type, int64_t height, int64_t width, int64_t channels, const float *weight,
-            int64_t radius, int32_t border, int64_t first, int64_t last, float *scratch, void *out);
+/* Rows first .. last, of a packed image. (4 radius + 4) FLOPs a sample and one conversion each way. The
+   images may not overlap. */
+int jp_blur(const jp_augment_view *in, const float *weight, int64_t radius, int32_t border, int64_t first,
+            int64_t last, float *scratch, const jp_augment_view *out);
 
 enum { JP_AREA = 2 /* beside JP_NEAREST and JP_BILINEAR */ };
 
@@ -37,9 +37,8 @@ void jp_axis_fill(jp_axis *axis, int32_t filter);
 /* Floats of scratch that the resize wants. */
 int64_t jp_resize_scratch(int64_t width_in, int64_t width_out, int64_t channels);
 
-/* x: rows of width->n_in pixels, `stride` elements apart; rows first .. last of the output are made, out
-   at row `first`, contiguous. */
-int jp_resize(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
-              const jp_axis *width, int64_t first, int64_t last, float *scratch, void *out);
+/* Rows first .. last of the output, of packed images. */
+int jp_resize(const jp_augment_view *in, const jp_axis *height, const jp_axis *width, int64_t first, int64_t last,
+              float *scratch, const jp_augment_view *out);
 
 #endif

@@ -18,14 +18,23 @@ static void copy_row(const jp_augment_view *in, const jp_augment_view *out, int6
     memcpy(jp_augment_row(out, y), jp_augment_row(in, y), (size_t)(in->width * in->pixel_stride));
 }
 
-static void fill_row(const jp_augment_view *out, int64_t y, const rectangle *r, const double *fill)
+/* A pixel of the fill values. */
+static void make_pixel(const double *fill, const jp_augment_view *out, uint8_t *pixel)
 {
-    for (int64_t x = r->left; x < r->right; x++)
-        for (int32_t k = 0; k < out->channels; k++) {
-            const float value = (float)fill[k];
-            jp_row_from_float(&value, out->dtype, 1,
-                              jp_augment_row(out, y) + x * out->pixel_stride + k * out->channel_stride);
-        }
+    float value[JP_AUGMENT_CHANNELS];
+    for (int32_t k = 0; k < out->channels; k++) value[k] = (float)fill[k];
+    jp_row_from_float(value, out->dtype, out->channels, pixel);
+}
+
+/* One pixel, then twice as many each time. */
+static void fill_row(const jp_augment_view *out, int64_t y, const rectangle *r, const uint8_t *pixel)
+{
+    const int64_t size = out->pixel_stride, n = (r->right - r->left) * size;
+    uint8_t *to = jp_augment_row(out, y) + r->left * size;
+    if (n <= 0) return;
+    memcpy(to, pixel, (size_t)size);
+    for (int64_t done = size; done < n; done *= 2)
+        memcpy(to + done, to, (size_t)(done < n - done ? done : n - done));
 }
 
 /* Parameters: rectangle top, left, bottom, right. Shared: a value for each channel. */
@@ -33,9 +42,11 @@ int jp_augment_erase(const jp_augment_at *at, const jp_augment_view *in, const j
                      int64_t first, int64_t last)
 {
     const rectangle r = rectangle_of(jp_augment_parameters(at), out);
+    uint8_t pixel[JP_AUGMENT_CHANNELS * 4];
+    make_pixel(at->step->shared, out, pixel);
     for (int64_t y = first; y < last; y++) {
         copy_row(in, out, y);
-        if (y >= r.top && y < r.bottom) fill_row(out, y, &r, at->step->shared);
+        if (y >= r.top && y < r.bottom) fill_row(out, y, &r, pixel);
     }
     return JP_OK;
 }

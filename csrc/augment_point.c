@@ -44,10 +44,12 @@ static double gamma_of(double v, double gamma, double white)
 /* Maps between like types that are a factor and a shift. */
 static int is_linear(const jp_augment_step *step, int64_t image, double mean, double *factor, double *shift)
 {
+    const int contrast = step->kind == JP_AUGMENT_CONTRAST;
+    if (!contrast && step->kind != JP_AUGMENT_BRIGHTNESS) return 0;
     const double p = *parameters_of(step, image);
-    *factor = step->kind == JP_AUGMENT_CONTRAST ? p : 1;
-    *shift = step->kind == JP_AUGMENT_CONTRAST ? (1 - p) * mean : p;
-    return step->kind == JP_AUGMENT_CONTRAST || step->kind == JP_AUGMENT_BRIGHTNESS;
+    *factor = contrast ? p : 1;
+    *shift = contrast ? (1 - p) * mean : p;
+    return 1;
 }
 
 /* All 256 values; `levels` in, doubles out. */

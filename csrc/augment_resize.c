@@ -87,14 +87,13 @@ JP_INLINE void weigh(const void *x, int32_t type, float w, int64_t n, int begin,
 }
 
 /* Taps of weight 0 are left out: they may be NaN that no pixel of the window is. */
-JP_INLINE void sum_rows(const void *x, int32_t type, int64_t stride, int64_t n, const jp_axis *axis,
-                        int64_t j, float *out)
+JP_INLINE void sum_rows(const jp_augment_view *in, const jp_axis *axis, int64_t j, float *out)
 {
     int begin = 1;
     for (int64_t t = 0; t < axis->n_taps; t++) {
         const float w = axis->weight[j * axis->n_taps + t];
         if (w == 0) continue;
-        weigh(jp_at(x, type, (axis->start[j] + t) * stride), type, w, n, begin, out);
+        weigh(jp_augment_row(in, axis->start[j] + t), in->dtype, w, in->width * in->channels, begin, out);
         begin = 0;
     }
 }
@@ -141,18 +140,18 @@ JP_INLINE void sum_pixels(const float *row, int32_t type, int64_t channels, cons
 }
 
 /* Fewer rows come out than go in: columns first. */
-JP_INLINE void shrink(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
+JP_INLINE void shrink(const jp_augment_view *in, const jp_axis *height,
                       const jp_axis *width, int64_t y, float *row, float *out)
 {
-    sum_rows(x, type, stride, width->n_in * channels, height, y, row);
-    sum_pixels(row, type, channels, width, out);
+    sum_rows(in, height, y, row);
+    sum_pixels(row, in->dtype, in->channels, width, out);
 }
 
 /* More rows come out: rows first, each once; the last two wait in `wide` for the outputs between them. */
-JP_INLINE void enlarge(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
+JP_INLINE void enlarge(const jp_augment_view *in, const jp_axis *height,
                        const jp_axis *width, int64_t y, float *row, float *wide, int64_t *ready, float *out)
 {
-    const int64_t n = width->n_out * channels, n_taps = height->n_taps;
+    const int64_t n = width->n_out * in->channels, n_taps = height->n_taps;
     int begin = 1;
     for (int64_t t = 0; t < n_taps; t++) {
         const float w = height->weight[y * n_taps + t];
@@ -160,8 +159,8 @@ JP_INLINE void enlarge(const void *x, int32_t type, int64_t stride, int64_t chan
         float *at = wide + from % 2 * (n + SPARE);
         if (w == 0) continue;
         if (ready[from % 2] != from) {
-            jp_row_to_float(jp_at(x, type, from * stride), type, width->n_in * channels, row);
-            sum_pixels(row, type, channels, width, at);
+            jp_row_to_float(jp_augment_row(in, from), in->dtype, width->n_in * in->channels, row);
+            sum_pixels(row, in->dtype, in->channels, width, at);
             ready[from % 2] = from;
         }
         weigh_f32(at, w, n, begin, out);
@@ -170,18 +169,18 @@ JP_INLINE void enlarge(const void *x, int32_t type, int64_t stride, int64_t chan
 }
 
 JP_CLONES
-int jp_resize(const void *x, int32_t type, int64_t stride, int64_t channels, const jp_axis *height,
-              const jp_axis *width, int64_t first, int64_t last, float *scratch, void *out)
+int jp_resize(const jp_augment_view *in, const jp_axis *height, const jp_axis *width, int64_t first, int64_t last,
+              float *scratch, const jp_augment_view *out)
 {
-    const int64_t n_in = width->n_in * channels, n_out = width->n_out * channels;
+    const int64_t n_in = width->n_in * in->channels, n_out = width->n_out * in->channels;
     float *row = scratch, *sum = row + n_in + SPARE, *wide = sum + n_out + SPARE;
     int64_t ready[2] = {-1, -1};
-    if (first < 0 || last > height->n_out || channels < 1) return JP_ERR_SIZE;
+    if (first < 0 || last > height->n_out) return JP_ERR_SIZE;
     memset(row + n_in, 0, SPARE * sizeof *row);
     for (int64_t y = first; y < last; y++) {
-        if (height->n_taps > 2) shrink(x, type, stride, channels, height, width, y, row, sum);
-        else enlarge(x, type, stride, channels, height, width, y, row, wide, ready, sum);
-        jp_row_from_float(sum, type, n_out, (char *)out + (y - first) * n_out * jp_augment_item(type));
+        if (height->n_taps > 2) shrink(in, height, width, y, row, sum);
+        else enlarge(in, height, width, y, row, wide, ready, sum);
+        jp_row_from_float(sum, in->dtype, n_out, jp_augment_row(out, y));
     }
     return JP_OK;
 }
@@ -217,15 +216,12 @@ int jp_augment_resize(const jp_augment_at *at, const jp_augment_view *in, const 
 {
     jp_axis *axes = at->room;
     const int32_t filter = at->step->options[0];
-    const int64_t item = jp_augment_item(in->dtype);
     float *scratch = (float *)(axes + 2) + axis_items(in->height, out->height, filter)
                      + axis_items(in->width, out->width, filter);
-    if (in->row_stride % item || !jp_augment_whole(out)) return JP_ERR_SIZE;
     if (axes[0].n_in != in->height || axes[1].n_in != in->width || axes[0].n_out != out->height
         || axes[1].n_out != out->width) {
         float *rest = lay_out(axes, in->height, out->height, filter, (float *)(axes + 2));
         lay_out(axes + 1, in->width, out->width, filter, rest);
     }
-    return jp_resize(in->data, in->dtype, in->row_stride / item, in->channels, axes, axes + 1, first, last,
-                     scratch, jp_augment_row(out, first));
+    return jp_resize(in, axes, axes + 1, first, last, scratch, out);
 }

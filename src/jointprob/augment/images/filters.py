@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .intensity import LARGEST, by_channel, fixed_or_interval
+from .intensity import LARGEST, by_channel, fixed_or_interval, log_spread
 from .moves import BORDERS, one_of
 from .operation import (
     BLUR,
@@ -17,7 +17,6 @@ from .operation import (
     Frame,
     Operation,
     Step,
-    interval,
     local_step,
     spread,
 )  # fmt: skip
@@ -109,9 +108,8 @@ class Erase(Operation):
         self.fill = by_channel(fill, -LARGEST, LARGEST, "fill")
 
     def draw(self, uniforms: Floats) -> dict[str, Floats]:
-        low, high = np.log(self.ratio)
         return {"area": spread(uniforms[:, 0], self.area),
-                "ratio": np.exp(spread(uniforms[:, 1], (low, high))),
+                "ratio": log_spread(uniforms[:, 1], self.ratio),
                 "y": uniforms[:, 2], "x": uniforms[:, 3]}  # fmt: skip
 
     def check(self, frame: Frame) -> None:

@@ -34,7 +34,9 @@ def compiled(function: Callable[[float], float]) -> Compiled:
         numba.njit(function)
     )  # fmt: skip
     signature = types.void(
-        types.CPointer(types.float32), types.CPointer(types.float32), types.int64
+        types.CPointer(types.float32),  # type: ignore[no-untyped-call]
+        types.CPointer(types.float32),  # type: ignore[no-untyped-call]
+        types.int64,
     )
 
     def loop(x: Any, out: Any, n: int) -> None:
@@ -45,4 +47,4 @@ def compiled(function: Callable[[float], float]) -> Compiled:
         kernel = numba.cfunc(signature)(loop)
     except numba.core.errors.NumbaError as error:
         raise TypeError(f"numba cannot compile {function!r} for one float: {error}") from error
-    return Compiled(int(kernel.address), kernel)
+    return Compiled(int(kernel.address or 0), kernel)

@@ -135,8 +135,7 @@ class Gamma(Operation):
         self.gamma = fixed_or_interval(gamma, 1e-3, 1e3, "gamma")
 
     def draw(self, uniforms: Floats) -> dict[str, Floats]:
-        low, high = np.log(self.gamma)
-        return {"gamma": np.exp(spread(uniforms[:, 0], (low, high)))}
+        return {"gamma": log_spread(uniforms[:, 0], self.gamma)}
 
     def steps(self, drawn: Drawn, frame: Frame, position: int) -> list[Step]:
         return [local_step(GAMMA, drawn, frame, position, [drawn.values["gamma"]])]
@@ -277,3 +276,9 @@ def fixed_or_interval(
 ) -> tuple[float, float]:
     """A range (least, greatest); one number means that number."""
     return interval(value if isinstance(value, tuple | list) else (value, value), low, high, name)
+
+
+def log_spread(uniform: Floats, limits: tuple[float, float]) -> Floats:
+    """Uniforms in [0, 1) spread over a range, evenly in its logarithm."""
+    low, high = np.log(limits)
+    return np.clip(np.exp(spread(uniform, (low, high))), *limits)  # exp(log(x)) may miss x

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
 from .filters import rectangles
-from .operation import MIX, Drawn, Floats, Frame, Integers, Labels, Operation, Step, between
-from .operation import local_step
+from .operation import (
+    MIX,
+    Drawn,
+    Floats,
+    Frame,
+    Integers,
+    Labels,
+    Operation,
+    Step,
+    between,
+    local_step,
+)
 
 UP, CUT = 0, 1  # of csrc/augment_mix.c
 
@@ -78,9 +88,7 @@ class MixUp(Mixing):
     array([1., 1., 1., 1.])
     """
 
-    def __init__(
-        self, alpha: float = 0.2, *, n_classes: int | None = None, p: float = 1.0
-    ) -> None:
+    def __init__(self, alpha: float = 0.2, *, n_classes: int | None = None, p: float = 1.0) -> None:
         super().__init__(alpha, n_classes, p)
 
     def shares(self, drawn: Drawn, frame: Frame) -> Floats:
@@ -121,9 +129,7 @@ class CutMix(Mixing):
 
     n_draws = 4
 
-    def __init__(
-        self, alpha: float = 1.0, *, n_classes: int | None = None, p: float = 1.0
-    ) -> None:
+    def __init__(self, alpha: float = 1.0, *, n_classes: int | None = None, p: float = 1.0) -> None:
         super().__init__(alpha, n_classes, p)
 
     def draw(self, uniforms: Floats) -> dict[str, Floats]:

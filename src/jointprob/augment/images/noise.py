@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from .intensity import LARGEST, WHITE, fixed_or_interval
+from .intensity import LARGEST, WHITE, fixed_or_interval, log_spread
 from .operation import NOISE, SHOT, Drawn, Floats, Frame, Operation, Step, local_step, spread
 
 
@@ -91,8 +89,7 @@ class ShotNoise(Operation):
         self.photons = fixed_or_interval(photons, 1e-3, 1e9, "photons")
 
     def draw(self, uniforms: Floats) -> dict[str, Floats]:
-        low, high = np.log(self.photons)
-        return {"photons": np.exp(spread(uniforms[:, 0], (low, high)))}
+        return {"photons": log_spread(uniforms[:, 0], self.photons)}
 
     def steps(self, drawn: Drawn, frame: Frame, position: int) -> list[Step]:
         each = drawn.values["photons"] / WHITE[frame.dtype]
