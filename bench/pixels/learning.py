@@ -21,8 +21,7 @@ N_SEEDS = 5
 N_TRAIN = (100, 300, 1000)
 N_TEST = 2000
 N_COMPONENTS = 30  # of PCA, for our classifier: hundreds of pixels are too many columns for trees
-TEST_SIGMA = 51.0  # grey levels of the noise on the noisy test images: a fifth of white
-TRAIN_SIGMA = 25.0
+SIGMA = 50.0  # grey levels of the noise: on noisy test images, and on half of the copies
 SHIFTS = {8: 1, 28: 2}  # side -> pixels of the shifted test images, at most, either way
 
 
@@ -45,7 +44,7 @@ SETS = {
     "mnist_test": stored("mnist_test"),
     "fashion_mnist_test": stored("fashion_mnist_test"),
 }
-NOISE = GaussianNoise(TRAIN_SIGMA, p=0.5)
+NOISE = GaussianNoise(SIGMA, p=0.5)
 WRITTEN = [Affine(rotate=10, translate=1.5 / 28, scale=(0.9, 1.1)), NOISE]
 AUGMENT = {  # chosen before any test image was looked at
     "digits": WRITTEN,
@@ -100,7 +99,7 @@ def _accuracies(
 
 
 def noisy(images: np.ndarray, seed: int) -> np.ndarray:
-    noise = np.random.default_rng([seed, 1]).normal(0, TEST_SIGMA, images.shape)
+    noise = np.random.default_rng([seed, 1]).normal(0, SIGMA, images.shape)
     return np.rint(images + noise).clip(0, 255).astype(np.uint8)
 
 

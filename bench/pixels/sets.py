@@ -14,8 +14,8 @@ RESIZED = {32: 32, 224: 224, 512: 224}  # side of the image -> side after Random
 
 ANGLE = 15.0  # degrees, either way
 SIGMA = 10.0  # of noise, grey levels of 255
-BLUR = 1.5  # standard deviation, pixels
-BLUR_RADIUS = 5  # of the kernel: what OpenCV takes by itself for bytes is 4 or 5
+BLUR = 2.0  # standard deviation, pixels
+BLUR_RADIUS = 6  # of the kernel, three deviations: what ours and OpenCV take by themselves
 AREA = (0.08, 1.0)  # RandomResizedCrop: share of the image
 ASPECT = (3 / 4, 4 / 3)
 JITTER = 0.2  # brightness shifts by this share of the range, contrast scales by 1 -+ this
