@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "augment_stream.h"
+
 enum { BAND_BYTES = 16384, MAX_CHAINS = 3, MAX_STEPS = JP_AUGMENT_STEPS + 2, SLACK = 64 };
+enum { FLOOD_BYTES = 1 << 22 };    /* more output than this is not kept in caches */
 
 typedef struct {
     jp_augment_rows *rows;     /* NULL: a map, done by jp_augment_maps */
@@ -46,6 +49,7 @@ typedef struct {
 
 typedef struct {
     int64_t image_bytes, row_bytes;    /* the largest of any step */
+    int64_t output_bytes;              /* of all images */
     int64_t step_bytes[JP_AUGMENT_STEPS];
     uint8_t *image[2], *band[2], *state, *step[JP_AUGMENT_STEPS];
 } rooms;
@@ -61,7 +65,10 @@ static void measure(const jp_augment_program *p, rooms *room) {
         for (int64_t s = 0; s <= p->n_steps; s++) {
             room->row_bytes = at_least(room->row_bytes, width * pixel);
             room->image_bytes = at_least(room->image_bytes, height * width * pixel);
-            if (s == p->n_steps) break;
+            if (s == p->n_steps) {
+                room->output_bytes += height * width * pixel;
+                break;
+            }
             const jp_augment_step *step = p->steps + s;
             jp_augment_room *wanted = kind_of(step).room;
             if (wanted != NULL)
@@ -101,13 +108,14 @@ static void furnish(rooms *room, int64_t n_steps, uint8_t *scratch) {
 static jp_augment_view packed(uint8_t *data, int64_t height, int64_t width, int32_t dtype,
                               int32_t channels) {
     const int64_t item = jp_augment_item(dtype), pixel = item * channels;
-    return (jp_augment_view){data, height, width, width * pixel, pixel, item, 0, dtype, channels};
+    return (jp_augment_view){data,  height, width, width * pixel, pixel,
+                             item,  0,      dtype, channels,      0};
 }
 
 static jp_augment_view placed(const jp_augment_place *place, int32_t dtype, int32_t channels) {
     return (jp_augment_view){(uint8_t *)(uintptr_t)place->address, place->height, place->width,
                              place->row_stride, place->pixel_stride, place->channel_stride,
-                             0, dtype, channels};
+                             0, dtype, channels, 0};
 }
 
 static int is_packed(const jp_augment_view *view) {
@@ -216,8 +224,9 @@ static int run_image(const jp_augment_program *p, int64_t image, const rooms *ro
     jp_augment_step copies[2];
     element elements[MAX_STEPS];
     jp_augment_view in = placed(p->images + image, p->dtype, p->channels);
-    const jp_augment_view out = placed(p->outputs + image, last ? last->dtype : p->dtype,
-                                       last ? last->channels : p->channels);
+    jp_augment_view out = placed(p->outputs + image, last ? last->dtype : p->dtype,
+                                 last ? last->channels : p->channels);
+    out.streams = room->output_bytes > FLOOD_BYTES;
     const jp_augment_at at = {p, NULL, image, NULL, NULL};
     const int64_t n = list_steps(p, image, &in, &out, copies, list);
     for (int64_t s = 0, stage = 0, n_elements; s < n; stage++) {
@@ -246,6 +255,7 @@ int jp_augment_run(const jp_augment_program *p, int64_t first, int64_t last, uin
         const int status = run_image(p, image, &room);
         if (status != JP_OK) return status;
     }
+    jp_augment_stream_end();
     return JP_OK;
 }
 

@@ -54,6 +54,7 @@ typedef struct {
     int64_t height, width, row_stride, pixel_stride, channel_stride;
     int64_t first_row;
     int32_t dtype, channels;
+    int32_t streams;           /* copies to it go past the caches, which it would flood */
 } jp_augment_view;
 
 typedef struct {

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { AHEAD = 4 };    /* rows */
+#include "augment_stream.h"
+
+enum { AHEAD = 4, PIECE = 2048 };    /* rows fetched ahead, bytes reversed at a time */
 
 static void copy_strided(const uint8_t *in, int64_t in_step, uint8_t *out, int64_t out_step,
                          int64_t n, int64_t item) {
@@ -99,17 +101,38 @@ static void take_row(const uint8_t *restrict in, int64_t step, uint8_t *restrict
     }
 }
 
+static void put_row(const uint8_t *from, uint8_t *out, int64_t n, int64_t size, int streams) {
+    if (streams) jp_augment_stream(out, from, (size_t)(n * size));
+    else memcpy(out, from, (size_t)(n * size));
+}
+
+/* n pixels, the last of `in` first. */
+static void put_reversed(const uint8_t *from, uint8_t *out, int64_t n, int64_t size,
+                         int streams) {
+    uint8_t piece[PIECE];
+    const int64_t most = PIECE / size;
+    if (!streams) {
+        reverse_row(from, out, n, size);
+        return;
+    }
+    for (int64_t x = 0; x < n; x += most) {
+        const int64_t part = n - x < most ? n - x : most;
+        reverse_row(from + (n - x - part) * size, piece, part, size);
+        put_row(piece, out + x * size, part, size, 1);
+    }
+}
+
 /* Pixels [x0, x1) of row y, all of them inside the window of the move. */
 static void move_span(const jp_augment_move *m, const jp_augment_view *in, uint8_t *to,
-                      int64_t y, int64_t x0, int64_t x1) {
+                      int64_t y, int64_t x0, int64_t x1, int streams) {
     const int64_t size = in->pixel_stride, n = x1 - x0;
     const int64_t sx = m->xx * x0 + m->xy * y + m->x, sy = m->yx * x0 + m->yy * y + m->y;
     const uint8_t *from = jp_augment_row(in, sy) + sx * size;
     uint8_t *out = to + x0 * size;
     if (m->xx == 1)
-        memcpy(out, from, (size_t)(n * size));
+        put_row(from, out, n, size, streams);
     else if (m->xx == -1)
-        reverse_row(from - (n - 1) * size, out, n, size);
+        put_reversed(from - (n - 1) * size, out, n, size, streams);
     else
         take_row(from, m->yx * in->row_stride, out, n, size);
 }
@@ -149,7 +172,7 @@ void jp_augment_move_rows(const jp_augment_move *m, const jp_augment_window *w,
         if (x0 > x1) x0 = x1;
         uint8_t *to = jp_augment_row(out, y);
         if (m->yy != 0) prefetch_row(in, m->yy * (y + AHEAD) + m->y);
-        if (x1 > x0) move_span(m, in, to, y, x0, x1);
+        if (x1 > x0) move_span(m, in, to, y, x0, x1, out->streams);
         for (int64_t x = 0; x < out->width; x++) {
             if (x == x0 && x1 > x0) x = x1;
             if (x >= out->width) break;

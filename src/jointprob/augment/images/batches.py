@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ Image = npt.NDArray[Any]
 Images = Image | Sequence[Image]
 LAYOUTS = ("NHWC", "NCHW")
 TYPES = ", ".join(dtype.name for dtype in DTYPES)
+
+
+NOTHING = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Batch:
                 "the operations give images of different sizes, which no array holds: "
                 "pass a list of images"
             )
-        return replace(self, images=[] if self.is_list else np.empty(0), frame=frame)
+        images: Image | list[Image] = [] if self.is_list else NOTHING
+        return Batch(images, frame, self.has_channels, self.layout, self.is_bool)
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Shape of each array."""
@@ -79,7 +83,12 @@ class Batch:
     def empty(self) -> Batch:
         """This batch, with new images."""
         arrays = [np.empty(shape, self.frame.dtype) for shape in self.shapes()]
-        return replace(self, images=arrays if self.is_list else arrays[0])
+        return self.holding(arrays)
+
+    def holding(self, arrays: list[Image]) -> Batch:
+        """This batch, with these images."""
+        images = arrays if self.is_list else arrays[0]
+        return Batch(images, self.frame, self.has_channels, self.layout, self.is_bool)
 
     def _shape(self, image: int) -> tuple[int, ...]:
         """Shape of one image."""
@@ -173,8 +182,7 @@ def output(out: Images, expected: Batch, sources: Sequence[Batch]) -> Batch:
         raise ValueError(f"out has shape {[a.shape for a in arrays]}; the result has {wanted}")
     for k, array in enumerate(arrays):
         _check_apart(array, [*_arrays(sources), *arrays[:k]])
-    images = arrays if expected.is_list else arrays[0]
-    return replace(expected, images=images)
+    return expected.holding(arrays)
 
 
 def _check_apart(array: Image, others: Sequence[Image]) -> None:

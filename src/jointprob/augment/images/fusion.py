@@ -94,7 +94,8 @@ class Warp:
     def step(self, position: int) -> Step:
         """The warp as a step."""
         outside = self.outside or Outside()
-        self._check_reach()
+        if self.interpolation is not None:
+            self._check_reach()
         parameters = np.empty((len(self.sizes), 10))
         parameters[:, :6] = self.matrices.reshape(-1, 6)
         parameters[:, 6:] = self.windows

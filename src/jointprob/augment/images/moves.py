@@ -52,7 +52,7 @@ class Geometric(Operation):
     def applied_move(self, drawn: Drawn, frame: Frame) -> Move:
         """The move, and the identity where the operation is left out."""
         move = self.move(drawn, frame)
-        if drawn.applied.all():
+        if self.p == 1 or drawn.applied.all():
             return move
         left_out = ~drawn.applied
         move.matrices[left_out] = np.eye(2, 3)
