@@ -17,6 +17,7 @@ STAGES = {
     "_forest": [
         "forest",
         "forest_boost",
+        "forest_check",
         "forest_descend",
         "forest_gains",
         "forest_spread",

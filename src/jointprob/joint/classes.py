@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from jointprob.table import Table
 from jointprob.threads import run_blocks
 
 FOLD_STREAM = 21  # second word of the key: no two uses of a seed share a stream
+UNSAVED = {"saved": False}
 MANY_CELLS = 8_000_000  # numbers in the transitions of all classes, at most
 
 
@@ -87,9 +88,10 @@ class ClassJoints:
     encoding: Encoding
     trees: tuple[ClassTrees, ...]
     log_weights: Floats
-    out_of_fold: Floats
-    out_of_fold_evidence: Floats
-    holed_evidence: Floats
+    # What the rows of the fit were told is of no use after it, and no business of a file.
+    out_of_fold: Floats = field(default_factory=lambda: np.empty((0, 0)), metadata=UNSAVED)
+    out_of_fold_evidence: Floats = field(default_factory=lambda: np.empty((0, 0)), metadata=UNSAVED)
+    holed_evidence: Floats = field(default_factory=lambda: np.empty((0, 0)), metadata=UNSAVED)
 
     @property
     def n_classes(self) -> int:
