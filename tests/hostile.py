@@ -14,13 +14,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from saved.models import table
 
 from jointprob import files
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "saved"))
-
-from models import table  # noqa: E402 (beside this file)
 
 NUMBERS = [
     0, 1, -1, 2, 3, 7, 64, 255, 256, 65_535, 2**31 - 1, 2**31, 2**32, 2**53, 2**62, 2**63, 10**30,

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import distinct
 from jointprob.estimators.density import _checked_size, _views, _weighted, keep_names
-from jointprob.estimators.strangeness import Norm, Part, fit_norm
 from jointprob.estimators.saved import Saved
+from jointprob.estimators.strangeness import Norm, Part, fit_norm
 from jointprob.estimators.tags import TakesTables
 from jointprob.joint import View, fit_bag
 from jointprob.joint.rows import canonical_rows, hold_out

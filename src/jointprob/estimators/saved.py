@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import Self
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -68,5 +68,5 @@ class Saved:
         """
         from jointprob import files
 
-        loaded: Any = files.load(path, mmap, cls)
+        loaded: Self = files.load(path, mmap, cls)
         return loaded

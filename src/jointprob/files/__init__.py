@@ -88,7 +88,9 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A parameter whose lists are arrays as a list: it is read as one."""
-    return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
+    return (
+        value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
+    )
 
 
 def _text(value: Any) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"),
     "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I16": np.dtype("<i2"), "I8": np.dtype("i1"),
     "U64": np.dtype("<u8"), "U32": np.dtype("<u4"), "U16": np.dtype("<u2"), "U8": np.dtype("u1"),
@@ -31,6 +31,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ALIGNMENT = 64  # of the first array; sizes fall from array to array, so all stand at their own
 MOST_HEADER = 100_000_000  # bytes, as in safetensors
 MOST_DIMENSIONS = 8
+LARGEST = 2**62
 
 
 class Content(NamedTuple):
@@ -182,7 +183,9 @@ def _place(name: str, entry: Any) -> _Place:
 
 
 def _sizes(found: Any) -> bool:
-    return isinstance(found, list) and all(type(n) is int and 0 <= n < 2**62 for n in found)
+    if type(found) is not list:
+        return False
+    return all(type(n) is int and 0 <= n < LARGEST for n in found)
 
 
 def _account(places: list[_Place], n_bytes: int) -> None:

@@ -58,9 +58,7 @@ def check_nodes(every: Iterable[Trees | None], n_columns: int) -> None:
     """ValueError unless rows of so many columns can descend all trees."""
     for trees in {id(t): t for t in every if t is not None}.values():
         seen = np.empty(len(trees.values), np.uint8)
-        _forest.check_trees(
-            trees.node_at, trees.leaf_at, trees.node, trees.sets, n_columns, seen
-        )
+        _forest.check_trees(trees.node_at, trees.leaf_at, trees.node, trees.sets, n_columns, seen)
 
 
 @check.register

@@ -18,8 +18,8 @@ from jointprob.files.container import NAMES, Array
 from jointprob.files.registry import classes, fits, hints, optional
 
 Record = dict[str, Any]
+PLAIN = (bool, int, str)
 KINDS = ("float", "tuple", "list", "dict", "object", "array", "text")
-CHARACTERS = {"U": np.uint32, "S": np.uint8}
 LAST_CHARACTER = 0x10FFFF
 
 
@@ -40,19 +40,20 @@ class Recorder:
 
     def add(self, owner: Any) -> int:
         """Record an object; return its place."""
+        kind: type = type(owner)
         fields = {
-            name: self.value(getattr(owner, name), f"{type(owner).__name__}.{name}")
-            for name in hints(type(owner))
-            if not (name in optional(type(owner)) and name not in vars(owner))
+            name: self.value(getattr(owner, name), f"{kind.__name__}.{name}")
+            for name in hints(kind)
+            if not (name in optional(kind) and name not in vars(owner))
         }
-        self.records.append({"class": type(owner).__name__, "fields": fields})
+        self.records.append({"class": kind.__name__, "fields": fields})
         return len(self.records) - 1
 
     def value(self, value: Any, label: str) -> Any:
         """A value as JSON."""
         if isinstance(value, np.generic):
             value = value.item()
-        if value is None or isinstance(value, bool | int | str):
+        if value is None or isinstance(value, PLAIN):
             return value
         if isinstance(value, float):
             return value if math.isfinite(value) else {"float": repr(value)}
@@ -72,9 +73,9 @@ class Recorder:
     def _stored(self, value: Any, label: str) -> Any:
         if is_dataclass(value):
             return {"object": self.add(value)}
-        if isinstance(value, np.ndarray) and value.dtype.kind in CHARACTERS and value.ndim == 1:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.ndim == 1:
             native = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
-            characters = native.view(CHARACTERS[value.dtype.kind]).reshape(len(value), -1)
+            characters = native.view(np.uint32).reshape(len(value), -1)
             return {"text": self._array(characters, label)}
         if isinstance(value, np.ndarray) and value.dtype.newbyteorder("<") in NAMES:
             return {"array": self._array(value, label)}
@@ -148,7 +149,7 @@ class Builder:
 
     def value(self, value: Any) -> Any:
         """A value from JSON."""
-        if value is None or isinstance(value, bool | int | float | str):
+        if value is None or isinstance(value, PLAIN) or type(value) is float:
             return value
         if not isinstance(value, dict):
             raise ValueError(f"a value is {value!r:.50}")
@@ -186,12 +187,11 @@ class Builder:
     def _text(self, name: Any) -> Array:
         """Labels that are texts, from their characters."""
         characters = self._array(name)
-        kind = {dtype: kind for kind, dtype in CHARACTERS.items()}.get(characters.dtype.type)
-        if kind is None or characters.ndim != 2 or not characters.size:
+        if characters.dtype != np.uint32 or characters.ndim != 2 or not characters.size:
             raise ValueError(f"array {name!r:.50} holds no characters")
         if characters.max() > LAST_CHARACTER:
             raise ValueError(f"array {name!r:.50} holds {characters.max()}, which is no character")
-        return characters.view(f"{kind}{characters.shape[1]}")[:, 0]
+        return characters.view(f"U{characters.shape[1]}")[:, 0]
 
     def _array(self, name: Any) -> Array:
         if not isinstance(name, str) or name not in self.arrays:
@@ -199,7 +199,6 @@ class Builder:
         array = self.arrays[name]
         if not array.ndim:
             raise ValueError(f"array {name!r:.50} has no dimension")
-        if array.dtype == bool and array.size and array.view(np.uint8).max() > 1:
+        if array.dtype.char == "?" and array.size and array.view(np.uint8).max() > 1:
             raise ValueError(f"array {name!r:.50} holds what is neither true nor false")
         return array
-

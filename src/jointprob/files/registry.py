@@ -7,6 +7,7 @@ ever built from a file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -68,9 +69,8 @@ def classes(owner: type) -> dict[str, type]:
     waiting = [owner]
     while waiting:
         one = waiting.pop()
-        if is_dataclass(one):
-            if found.setdefault(one.__name__, one) is not one:
-                raise TypeError(f"two stored classes are called {one.__name__}")
+        if is_dataclass(one) and found.setdefault(one.__name__, one) is not one:
+            raise TypeError(f"two stored classes are called {one.__name__}")
         inner = [c for hint in hints(one).values() for c in _dataclasses(hint)]
         waiting += [c for c in dict.fromkeys(inner) if c not in found.values()]
     return found
@@ -82,35 +82,47 @@ def _dataclasses(hint: Any) -> list[type]:
     return [c for part in get_args(hint) if part is not hint for c in _dataclasses(part)]
 
 
+Test = Callable[[Any], bool]
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Is a value what an annotation says?"""
+    return _test(hint)(value)
+
+
+@cache
+def _test(hint: Any) -> Test:
+    """The question that an annotation asks."""
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any:
-        return True
+        return lambda value: True
     if origin in (Union, UnionType):
-        return any(fits(value, part) for part in parts)
+        tests = [_test(part) for part in parts]
+        return lambda value: any(test(value) for test in tests)
     if origin is Literal:
-        return any(type(value) is type(part) and value == part for part in parts)
+        return lambda value: any(type(value) is type(part) and value == part for part in parts)
     if origin is tuple:
-        return _fits_tuple(value, parts)
+        return _test_tuple(parts)
     if origin is np.ndarray:
-        return _fits_array(value, parts[1])
-    if hint is None or hint is NoneType:
-        return value is None
-    return type(value) is hint
+        return _test_array(parts[1])
+    wanted = NoneType if hint is None else hint
+    return lambda value: type(value) is wanted
 
 
-def _fits_tuple(value: Any, parts: tuple[Any, ...]) -> bool:
-    if type(value) is not tuple:
-        return False
+def _test_tuple(parts: tuple[Any, ...]) -> Test:
+    tests = [_test(part) for part in parts if part is not Ellipsis]
     if parts[-1] is Ellipsis:
-        return all(fits(one, parts[0]) for one in value)
-    return len(value) == len(parts) and all(map(fits, value, parts))
+        return lambda value: type(value) is tuple and all(map(tests[0], value))
+    return lambda value: (
+        type(value) is tuple
+        and len(value) == len(tests)
+        and all(test(one) for test, one in zip(tests, value, strict=True))
+    )
 
 
-def _fits_array(value: Any, dtype: Any) -> bool:
-    if not isinstance(value, np.ndarray):
-        return False
+def _test_array(dtype: Any) -> Test:
     scalar = get_args(dtype)[0] if get_args(dtype) else Any
     scalar = get_origin(scalar) or scalar  # integer[Any], floating[Any]
-    return scalar is Any or (isinstance(scalar, type) and issubclass(value.dtype.type, scalar))
+    if scalar is Any:
+        return lambda value: isinstance(value, np.ndarray)
+    return lambda value: isinstance(value, np.ndarray) and issubclass(value.dtype.type, scalar)
