@@ -68,6 +68,12 @@ def distribution(array: NDArray[Any], what: str) -> None:
     within(array.sum(axis=-1), 1 - ROUNDING, 1 + ROUNDING, f"sums of {what}")
 
 
+def log_distribution(array: NDArray[np.float64], what: str) -> None:
+    """ValueError unless these are logs of probabilities that add up to 1."""
+    within(array, -np.inf, ROUNDING, f"logs of {what}")
+    distribution(np.exp(array), what)
+
+
 def permuted(columns: Sequence[int], n: int, what: str) -> None:
     """ValueError unless every number from 0 to n - 1 is there once."""
     require(sorted(columns) == list(range(n)), f"{what} are not each of {n} columns once")

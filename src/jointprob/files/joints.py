@@ -13,6 +13,7 @@ from jointprob.files.checks import (
     distribution,
     finite,
     increasing,
+    log_distribution,
     permuted,
     require,
     shaped,
@@ -220,7 +221,7 @@ def _class_joints(joints: ClassJoints) -> None:
     require(joints.trees, "there are no trees of classes")
     require(len({len(trees.classes) for trees in joints.trees}) == 1, "trees of other classes")
     shaped(joints.log_weights, (len(joints.trees),), "weights of trees")
-    distribution(np.exp(joints.log_weights), "weights of trees")
+    log_distribution(joints.log_weights, "weights of trees")
     every = {id(tree): tree for t in joints.trees for tree in (t.pooled, *t.classes)}
     for tree in every.values():
         check(Member(tree, joints.encoding, 0.0))

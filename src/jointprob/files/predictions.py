@@ -19,6 +19,7 @@ from jointprob.files.checks import (
     distribution,
     finite,
     increasing,
+    log_distribution,
     require,
     shaped,
     starts,
@@ -104,7 +105,7 @@ def _leaf_targets(leaves: LeafTargets) -> None:
 @check.register
 def _pool(pool: Pool) -> None:
     require(pool.log_prior.ndim == 1 and len(pool.log_prior), "a pool has no classes")
-    distribution(np.exp(pool.log_prior), "the prior of a pool")
+    log_distribution(pool.log_prior, "the prior of a pool")
     require(pool.weights.ndim == 1, "weights of a pool")
     finite(pool.weights, "weights of a pool")
     within(pool.weights, 0, np.inf, "weights of a pool")
