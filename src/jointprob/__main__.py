@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more at its end, and would complain there.
+        status = CLOSED_PIPE
+    if status == CLOSED_PIPE:  # the interpreter flushes at its end, and would complain there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
     return status
 
 

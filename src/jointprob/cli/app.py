@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from jointprob.__main__ import run_demo, run_versions
+from jointprob.__main__ import CLOSED_PIPE, run_demo, run_versions
 from jointprob.cli import commands
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ def _in_one_line(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except BrokenPipeError:
-            raise
+            raise typer.Exit(CLOSED_PIPE) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _fail(f"{where}{error.strerror or error}")

@@ -90,9 +90,7 @@ def fit(
         )
 
 
-def score(
-    model: ModelFile, data: DataFile, output: Output = "-", as_json: AsJson = False
-) -> None:
+def score(model: ModelFile, data: DataFile, output: Output = "-", as_json: AsJson = False) -> None:
     """Log density of every row, nats; of an outlier detector how normal each row is."""
     loaded, joint = _load(model)
     ask = loaded.score_samples if hasattr(loaded, "score_samples") else joint.log_prob
@@ -163,7 +161,7 @@ def impute(
             loaded.set_params(**({"strategy": method} if method else {}), random_state=seed)
             filled = loaded.transform(rows)
         else:
-            filled = joint.impute(rows, method or "median", random_state=seed)  # type: ignore[arg-type]
+            filled = joint.impute(rows, method or "median", random_state=seed)
     tables.write(_columns(filled, joint), output, as_json)
 
 
@@ -179,7 +177,7 @@ def explain(
 def query(
     model: ModelFile,
     question: Annotated[
-        str, typer.Argument(help="\"P(age > 40 | sex = 'F')\", \"E(age | ...)\", mode, median.")
+        str, typer.Argument(help='"P(age > 40 | sex = \'F\')", "E(age | ...)", mode, median.')
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -205,7 +203,9 @@ def info(model: ModelFile, as_json: AsJson = False) -> None:
         levels = ", ".join(map(str, column["levels"][:8]))
         more = len(column["levels"]) - 8
         grid.add_row(
-            str(column["name"]), column["kind"], f"{levels}, and {more} more" if more > 0 else levels
+            str(column["name"]),
+            column["kind"],
+            f"{levels}, and {more} more" if more > 0 else levels,
         )
     Console(width=None if sys.stdout.isatty() else 120).print(grid)
 

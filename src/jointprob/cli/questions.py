@@ -1,13 +1,13 @@
 """Questions as text: ``P(age > 40 | sex = 'F', income = '>50K')``.
 
-    question   = ("P" | "E" | "median" | "mode") "(" what ["|" events] ")"
-    what       = events for P, a column for the others
-    events     = event {("," | "and") event}
-    event      = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
-               | column ["not"] "in" "{" value {"," value} "}"
-               | value ("<" | "<=") column ("<" | "<=") value
-    column     = a name, in double quotes or backticks where it is more than one word
-    value      = a number, a word, or text in single or double quotes
+question   = ("P" | "E" | "median" | "mode") "(" what ["|" events] ")"
+what       = events for P, a column for the others
+events     = event {("," | "and") event}
+event      = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
+           | column ["not"] "in" "{" value {"," value} "}"
+           | value ("<" | "<=") column ("<" | "<=") value
+column     = a name, in double quotes or backticks where it is more than one word
+value      = a number, a word, or text in single or double quotes
 """
 
 from __future__ import annotations

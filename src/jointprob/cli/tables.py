@@ -142,7 +142,9 @@ def _arrow(column: Any) -> Any:
 
 def _rows(table: Any) -> Iterable[dict[str, Any]]:
     for row in table.to_pylist():
-        yield {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
+        yield {
+            k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()
+        }
 
 
 def _write_text(text: str, path: str) -> None:
