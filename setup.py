@@ -18,6 +18,7 @@ STAGES = {
         "forest",
         "forest_boost",
         "forest_both",
+        "forest_check",
         "forest_descend",
         "forest_gains",
         "forest_slopes",

@@ -62,6 +62,11 @@ typedef struct {
     int64_t n_sets;          /* of levels */
 } jp_forest;
 
+/* Do the tables make sound trees, that rows of n_columns bins can descend? They may come from
+   anywhere; JP_OK, or which kind of fault there is. seen (n_leaves) is work space. */
+int jp_forest_check(const jp_forest *forest, int64_t n_nodes, int64_t n_leaves, int64_t n_columns,
+                    uint8_t *restrict seen);
+
 /* The bins that go right at every threshold, first with missing cells, then without:
    sets (JP_THRESHOLD_SETS, JP_SET_WORDS). */
 int jp_forest_thresholds(uint32_t *restrict sets);

@@ -128,12 +128,21 @@ def test_command_line_without_a_command_shows_the_usage(capsys):
     assert "demo" in capsys.readouterr().out
 
 
+def test_command_line_without_its_extra():
+    """The demonstration and the versions need none; other commands say what to install."""
+    begin = "import sys; sys.modules['typer'] = None; from jointprob.__main__ import main; "
+    assert "scikit-learn" in python(f"{begin} sys.exit(main(['versions']))")
+    command = [sys.executable, "-c", f"{begin} sys.exit(main(['info', 'x.jp']))"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "pip install 'jointprob[cli]'" in done.stderr
+    assert "demo" in python(f"{begin} assert main([]) == 2")
+
+
 def test_command_line_versions(capsys):
     assert main(["versions"]) == 0
     assert "scikit-learn" in capsys.readouterr().out
 
 
 def test_command_line_refuses_an_unknown_command(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["dance"])
-    assert "invalid choice: 'dance'" in capsys.readouterr().err
+    assert main(["dance"]) == 2
+    assert "No such command 'dance'" in capsys.readouterr().err

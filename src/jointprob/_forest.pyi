@@ -102,6 +102,14 @@ class Forest:
         out: Floats,
     ) -> None: ...
 
+def check_trees(
+    node_at: NDArray[np.int64],
+    leaf_at: NDArray[np.int64],
+    node: NDArray[np.int32],
+    sets: NDArray[np.uint32],
+    n_columns: int,
+    seen: Bytes,
+) -> None: ...
 def thresholds(sets: NDArray[np.uint32]) -> None: ...
 def bootstrap(seed: int, stream: int, tree: int, n_drawn: int, times: Bytes) -> None: ...
 def log_loss_slopes(

@@ -59,6 +59,7 @@ cdef extern from "forest.h" nogil:
         double least_gain
 
     int JP_THRESHOLD_SETS
+    int jp_forest_check(const jp_forest *, int64_t, int64_t, int64_t, uint8_t *)
     int jp_forest_thresholds(uint32_t *)
     int jp_forest_bootstrap(const uint64_t *, int64_t, int64_t, int64_t, uint8_t *)
     int64_t jp_forest_work_size(const jp_bins *, int64_t, int64_t)
@@ -354,6 +355,23 @@ cdef class Forest:
             status = jp_forest_add_both_ways(&self.c, f, u, n_outputs, everywhere, &by_row[0, 0],
                                              by_row.shape[1], start, stop, &out[start, 0])
         check(status)
+
+
+def check_trees(const int64_t[::1] node_at, const int64_t[::1] leaf_at,
+                const int32_t[:, ::1] node, const uint32_t[:, ::1] sets, int64_t n_columns,
+                uint8_t[::1] seen):
+    """ValueError unless rows of so many bins can descend the trees; seen is work space."""
+    cdef int64_t t = node_at.shape[0] - 1, n_leaves = seen.shape[0]
+    require(t > 0 and leaf_at.shape[0] == t + 1 and node.shape[0] > 0
+            and node.shape[1] == NODE_WORDS and n_leaves > 0
+            and sets.shape[0] >= JP_THRESHOLD_SETS and sets.shape[1] == JP_SET_WORDS,
+            "tables of different sizes")
+    cdef jp_forest c = jp_forest(t, &node_at[0], &leaf_at[0], <const jp_node *>&node[0, 0],
+                                 &sets[0, 0], sets.shape[0] - JP_THRESHOLD_SETS)
+    cdef int status
+    with nogil:
+        status = jp_forest_check(&c, node.shape[0], n_leaves, n_columns, &seen[0])
+    check(status)
 
 
 def thresholds(uint32_t[:, ::1] sets):

@@ -177,9 +177,42 @@ static packed pack(const table *t) {
     return p;
 }
 
+/* Sound trees pass, and trees with one entry changed do not. */
+static void check_soundness(packed *p, int64_t n_columns) {
+    const int64_t n = p->node_at[N_TREES], n_leaves = p->leaf_at[N_TREES];
+    uint8_t *seen = allocate((size_t)n_leaves);
+    CHECK(jp_forest_check(&p->forest, n, n_leaves, n_columns, seen) == JP_OK);
+    CHECK(jp_forest_check(&p->forest, n - 1, n_leaves, n_columns, seen) != JP_OK);
+    CHECK(jp_forest_check(&p->forest, n, n_leaves + 1, n_columns, seen) != JP_OK);
+    for (int64_t i = 0; i < n; i++) {
+        const jp_node sound = p->node[i];
+        const int32_t children[] = {-1, 0, 1, sound.child + 1, sound.child + 2, INT32_MAX};
+        for (int k = 0; k < 6; k++) {
+            p->node[i].child = children[k];
+            CHECK(sound.child == children[k]
+                  || jp_forest_check(&p->forest, n, n_leaves, n_columns, seen) != JP_OK);
+        }
+        p->node[i] = sound;
+        p->node[i].test = (uint32_t)n_columns << 16;
+        CHECK(jp_forest_check(&p->forest, n, n_leaves, n_columns, seen) != JP_OK);
+        p->node[i] = sound;
+        p->node[i].set = JP_THRESHOLD_SETS + (int32_t)p->forest.n_sets;
+        CHECK(jp_forest_check(&p->forest, n, n_leaves, n_columns, seen) != JP_OK);
+        p->node[i] = sound;
+        p->node[i].u.leaf = -1; /* a share of NaN, too */
+        CHECK(jp_forest_check(&p->forest, n, n_leaves, n_columns, seen) != JP_OK);
+        p->node[i] = sound;
+    }
+    p->node_at[1]++;
+    CHECK(jp_forest_check(&p->forest, n, n_leaves, n_columns, seen) != JP_OK);
+    p->node_at[1]--;
+    free(seen);
+}
+
 static void check_descent(const table *t, int64_t start, int64_t stop) {
     packed p = pack(t);
     p.forest.node_at = p.node_at, p.forest.leaf_at = p.leaf_at;
+    if (t->n <= 17) check_soundness(&p, t->d);
     const size_t m = (size_t)(stop - start);
     float *out = allocate(sizeof(float) * 2 * m), *both = allocate(sizeof(float) * 2 * m);
     int32_t *leaves = allocate(sizeof(int32_t) * m);

@@ -12,10 +12,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.estimators.density import keep_names
+from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_labels, known_rows
 from jointprob.predict.folds import ordered_rows
-from jointprob.predict.labels import fit_labels
+from jointprob.predict.labels import LabelModel, fit_labels
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import preview
@@ -26,7 +27,7 @@ NAME = "JEPAClassifier"
 Floats = NDArray[np.float64]
 
 
-class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
+class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
     """Class probabilities for tables with numeric, categorical and missing cells.
 
     Two bags of trees, boosted trees and a joint distribution for every class each say what they
@@ -95,6 +96,11 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
     >>> model.predict_proba(X.iloc[[0]]).round().tolist()
     [[1.0, 0.0, 0.0]]
     """
+
+    joint_: Joint
+    classes_: NDArray[Any]
+    feature_importances_: Floats
+    _model: LabelModel
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import Encoding, fit_encodings
+from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.joint import View, fit_bag
 from jointprob.joint.rows import canonical_rows, encoded_rows, hold_out
@@ -23,7 +24,7 @@ from jointprob.table import Table, check_sample_weight, conform, read_table
 NAME = "JEPADensity"
 
 
-class JEPADensity(TakesTables, DensityMixin, BaseEstimator):
+class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     """Density of a table with numeric, categorical and missing cells.
 
     Rows are divided into subsets, each subset's columns get a distribution, and latent trees
@@ -74,6 +75,10 @@ class JEPADensity(TakesTables, DensityMixin, BaseEstimator):
     >>> density.score_samples([[1.0, 2.0], [1.0, -2.0]]).round().tolist()
     [-2.0, -10.0]
     """
+
+    joint_: Joint
+    n_trees_: int
+    n_subsets_: int
 
     def __init__(
         self,

@@ -16,9 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from jointprob import _query
 from jointprob.estimators.density import fit_joint, keep_names
+from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.joint.rows import row_hash
 from jointprob.joint.tree import Floats
+from jointprob.query import Joint
 from jointprob.query.evidence import blank_empty
 from jointprob.query.impute import METHODS
 from jointprob.refill import refill
@@ -29,7 +31,7 @@ NAME = "JEPAImputer"
 BEYOND = 0.5  # of a column's range: so far may imputed numbers go beyond its ends
 
 
-class JEPAImputer(TakesTables, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class JEPAImputer(Saved, TakesTables, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fill missing cells from the other cells of their row, by the joint distribution of a table.
 
     Parameters
@@ -94,6 +96,9 @@ class JEPAImputer(TakesTables, OneToOneFeatureMixin, TransformerMixin, BaseEstim
     >>> JEPAImputer(random_state=0).fit(X).transform([[1.0, np.nan], [1.0, 3.0]]).round().tolist()
     [[1.0, 2.0], [1.0, 3.0]]
     """
+
+    joint_: Joint
+    bounds_: Floats
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import distinct
 from jointprob.estimators.density import _checked_size, _views, _weighted, keep_names
+from jointprob.estimators.saved import Saved
 from jointprob.estimators.strangeness import Norm, Part, fit_norm
 from jointprob.estimators.tags import TakesTables
 from jointprob.joint import View, fit_bag
@@ -38,7 +39,7 @@ SHAPE_ERROR = 1.8  # standard error of a tail's shape, times the root of the tai
 BLUR_STREAM = 11  # second word of the key: no two uses of a seed share a stream
 
 
-class JEPAOutlierDetector(TakesTables, OutlierMixin, BaseEstimator):
+class JEPAOutlierDetector(Saved, TakesTables, OutlierMixin, BaseEstimator):
     """Find strange rows, and the cells that make them strange, in any table.
 
     Parameters
@@ -103,6 +104,11 @@ class JEPAOutlierDetector(TakesTables, OutlierMixin, BaseEstimator):
     >>> detector.predict([[1.0, 2.0], [1.0, -4.0]]).tolist()
     [1, -1]
     """
+
+    joint_: Joint
+    kept_share_: float
+    offset_: float
+    _norm: Norm
 
     def __init__(
         self,

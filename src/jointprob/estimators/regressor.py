@@ -11,10 +11,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.estimators.density import keep_names
+from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_numbers, known_rows
 from jointprob.predict.folds import ordered_rows
-from jointprob.predict.numbers import fit_numbers
+from jointprob.predict.numbers import NumberModel, fit_numbers
 from jointprob.predict.predictive import PredictiveDistribution, check_levels
 from jointprob.progress import reporting
 from jointprob.query import Joint
@@ -25,7 +26,7 @@ NAME = "JEPARegressor"
 Floats = NDArray[np.float64]
 
 
-class JEPARegressor(TakesTables, RegressorMixin, BaseEstimator):
+class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
     """Predictive distributions of a number for tables with numeric, categorical, missing cells.
 
     Boosted trees, three bags of trees and a joint distribution say what the mean is; the leaves of
@@ -87,6 +88,10 @@ class JEPARegressor(TakesTables, RegressorMixin, BaseEstimator):
     >>> model.predict_distribution(X[:2]).interval(0.9).shape
     (2, 2)
     """
+
+    joint_: Joint
+    feature_importances_: Floats
+    _model: NumberModel
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -245,6 +246,48 @@ class Joint:
             for member in joint.members
         ]
         return Joint(self.schema, tuple(members), total)
+
+    # ---- files ----
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the joint to a file, all of it or nothing.
+
+        Parameters
+        ----------
+        path : path
+            What stands there is replaced once the new file is whole.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an old one is then as it was.
+        """
+        from jointprob import files
+
+        files.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], mmap: bool = True) -> Joint:
+        """Read a joint that `save` wrote; see there.
+
+        No code is run, and every size, index and probability table is checked before it is used.
+
+        Parameters
+        ----------
+        path : path
+        mmap : bool
+            Map the arrays into memory: loading takes milliseconds, and processes share what they
+            read.
+
+        Raises
+        ------
+        ValueError
+            If the file is broken, of a newer format, or holds another class.
+        """
+        from jointprob import files
+
+        joint: Joint = files.load(path, mmap, cls)
+        return joint
 
     # ---- rows ----
 

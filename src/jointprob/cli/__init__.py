@@ -1,0 +1,5 @@
+"""The command line: ``jointprob fit|score|predict|sample|impute|explain|query|info``."""
+
+from jointprob.cli.app import app
+
+__all__ = ["app"]
