@@ -81,17 +81,29 @@ static void tabulate(const jp_augment_step *step, int64_t image, double mean, ui
     for (int v = 0; v < 256; v++) table[v] = rounded_u8(values[v]);
 }
 
-/* Sum of n values but NaN, and their number. */
+/* Sum of bytes, of few enough at a time for 32 bits. */
+JP_INLINE int64_t sum_bytes(const uint8_t *x, int64_t n)
+{
+    int64_t total = 0;
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        const int64_t end = n - i < CHUNK ? n : i + CHUNK;
+        uint32_t sum = 0;
+        for (int64_t j = i; j < end; j++) sum += x[j];
+        total += sum;
+    }
+    return total;
+}
+
+/* Adds the sum of n values but NaN, and their number. */
 JP_CLONES
 static void sum_row(const void *row, int32_t type, int64_t n, double *sum, double *count)
 {
-    const uint8_t *u8 = row;
     const uint16_t *u16 = row;
     const float *f32 = row;
     int64_t whole = 0, missing = 0;
     double total = 0;
     if (type == JP_U8)
-        for (int64_t i = 0; i < n; i++) whole += u8[i];
+        whole = sum_bytes(row, n);
     else if (type == JP_U16)
         for (int64_t i = 0; i < n; i++) whole += u16[i];
     else
