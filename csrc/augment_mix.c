@@ -51,7 +51,7 @@ int jp_augment_erase(const jp_augment_at *at, const jp_augment_view *in, const j
     return JP_OK;
 }
 
-/* n values of x with those of y, of which `share` is x's. */
+/* n values of x with those of y, of which `share` is x's: never beyond the greater by half a level. */
 #define JP_DEFINE_BLEND(NAME, T, ROUND)                                                           \
     JP_CLONES static void NAME(const T *restrict x, const T *restrict y, float share, int64_t n,  \
                                T *restrict out)                                                   \
@@ -60,8 +60,8 @@ int jp_augment_erase(const jp_augment_at *at, const jp_augment_view *in, const j
             out[i] = ROUND(share * (float)x[i] + (1.0f - share) * (float)y[i]);                   \
     }
 
-JP_DEFINE_BLEND(blend_u8, uint8_t, jp_round_u8)
-JP_DEFINE_BLEND(blend_u16, uint16_t, jp_round_u16)
+JP_DEFINE_BLEND(blend_u8, uint8_t, (uint8_t)jp_nearest)
+JP_DEFINE_BLEND(blend_u16, uint16_t, (uint16_t)jp_nearest)
 JP_DEFINE_BLEND(blend_f32, float, )
 
 static void blend(const void *x, const void *y, int32_t type, float share, int64_t n, void *out)

@@ -4,6 +4,7 @@
    the fused result is that of the steps one after the other, bit for bit. Other types go from map to
    map in chunks that stay in L1. uint8 and uint16 are rounded to nearest, ties to even, and saturated. */
 #include "augment_rows.h"
+#include "table_lanes.h"
 
 #include <math.h>
 
@@ -93,6 +94,7 @@ static void sum_row(const void *row, int32_t type, int64_t n, double *sum, doubl
     else if (type == JP_U16)
         for (int64_t i = 0; i < n; i++) whole += u16[i];
     else
+#pragma omp simd reduction(+ : total, missing)
         for (int64_t i = 0; i < n; i++) {
             missing += f32[i] != f32[i];
             total += f32[i] == f32[i] ? f32[i] : 0;
@@ -136,9 +138,10 @@ int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const 
     return JP_OK;
 }
 
-JP_INLINE void look_up(const uint8_t *restrict x, const uint8_t *restrict table, int64_t n, uint8_t *restrict out)
+JP_CLONES
+static void look_up(const uint8_t *x, const uint8_t *table, int64_t n, uint8_t *out)
 {
-    for (int64_t i = 0; i < n; i++) out[i] = table[x[i]];
+    jp_look_up(x, table, n, out);
 }
 
 #define JP_DEFINE_AFFINE(NAME, T)                                                                 \
@@ -207,7 +210,7 @@ static void map(const jp_augment_step *step, int64_t image, const chain *c, int3
                 const void *x, int64_t n, void *out)
 {
     const double *p = parameters_of(step, image);
-    double factor, shift;
+    double factor = 1, shift = 0;
     if (step->kind == JP_AUGMENT_AFFINE && slot < SLOTS)
         affine(x, type, c->factor[slot], c->shift[slot], n, out);
     else if (step->kind == JP_AUGMENT_AFFINE) affine_slowly(x, type, p, step->channels, n, out);

@@ -14,7 +14,9 @@ JP_INLINE int64_t clamped(int64_t i, int64_t low, int64_t high) { return i < low
 int64_t jp_axis_taps(int64_t n_in, int64_t n_out, int32_t filter)
 {
     if (filter == JP_NEAREST) return 1;
-    return smaller(filter == JP_AREA && n_in > n_out ? (n_in + n_out - 1) / n_out + 1 : 2, n_in);
+    const int64_t whole = n_in / n_out;
+    if (filter != JP_AREA || n_in <= n_out) return smaller(2, n_in);
+    return smaller(n_in % n_out == 0 ? whole : whole + 2, n_in);
 }
 
 static void add_tap(jp_axis *axis, int64_t j, int64_t i, double weight)
@@ -178,7 +180,7 @@ int jp_resize(const jp_augment_view *in, const jp_axis *height, const jp_axis *w
     if (first < 0 || last > height->n_out) return JP_ERR_SIZE;
     memset(row + n_in, 0, SPARE * sizeof *row);
     for (int64_t y = first; y < last; y++) {
-        if (height->n_taps > 2) shrink(in, height, width, y, row, sum);
+        if (height->n_in > height->n_out) shrink(in, height, width, y, row, sum);
         else enlarge(in, height, width, y, row, wide, ready, sum);
         jp_row_from_float(sum, in->dtype, n_out, jp_augment_row(out, y));
     }
