@@ -17,12 +17,30 @@ STAGES = {
     "_forest": [
         "forest",
         "forest_boost",
+        "forest_both",
         "forest_check",
         "forest_descend",
         "forest_gains",
+        "forest_slopes",
+        "forest_small",
         "forest_spread",
+        "forest_steps",
+    ],
+    "_augment": [
+        "augment",
+        "augment_blur",
+        "augment_colour",
+        "augment_mix",
+        "augment_move",
+        "augment_noise",
+        "augment_point",
+        "augment_resize",
+        "augment_shot",
+        "augment_warp",
     ],
 }
+# Pixels are the same on every CPU: a * b + c is rounded twice, with and without FMA.
+FLAGS = {"_augment": ["-ffp-contract=off"]}
 # Free-threaded Python has no stable ABI yet.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
@@ -39,9 +57,10 @@ def extension(glue, stages):
         # Not -ffast-math, which breaks NaN; not -march=native, as kernels dispatch by CPU.
         extra_compile_args=[
             "-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
+            *FLAGS.get(glue, []),
         ],
         # macOS strips in its own way, and its wheels are small as they are.
-        extra_link_args=["-Wl,--strip-all"] if sys.platform.startswith("linux") else [],
+        extra_link_args=["-Wl,-O1"] if sys.platform.startswith("linux") else [],
     )  # fmt: skip
 
 

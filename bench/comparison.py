@@ -20,7 +20,7 @@ Sections = dict[str, Callable[["Comparison"], str]]
 def command_line(description: str, sections: Sections) -> argparse.ArgumentParser:
     """The options that every comparison has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the stored tables")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the stored sets")
     parser.add_argument("--only", choices=sections, action="append", help="sections to run")
     parser.add_argument("--sets", type=lambda names: names.split(","), help="a,b: sets to run")
     parser.add_argument("--jobs", type=int, default=measure.n_cores(), help="our threads")
@@ -76,6 +76,13 @@ class Comparison:
             if self.options.peers_cache:
                 self.options.peers_cache.write_text(json.dumps(self.cache, indent=1))
         return self._noted(name, method, self.cache[key])
+
+    def together(self, method: str, kind: str, name: str, **more: Any) -> Result:
+        """All methods in one process, ours and the others as the options have it."""
+        if "n_jobs" not in more:
+            more["with_ours"] = not self.options.no_ours
+            more["with_peers"] = not self.options.no_peers
+        return self._noted(name, method, self._run(method, kind, name, more, self.options.limit))
 
     def _run(self, method: str, kind: str, name: str, more: dict, limit: float) -> Result:
         print(f"{kind} {name}: {method} {more}", file=sys.stderr, flush=True)

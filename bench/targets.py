@@ -30,3 +30,17 @@ FOREST_SPEED = 5  # our rows per second / a random forest's of 300 trees
 GROW_SPEED = 5  # scikit-learn's seconds to grow a forest / ours
 DESCENT_SPEED = 10  # our forest's rows per second / scikit-learn's
 CALIBRATED_ROWS = 5_000  # calibration is judged on tables at least as long
+
+AUGMENT_TO_OPENCV = {  # our images per CPU-second / those of a loop of OpenCV's direct calls
+    "224x224": {
+        "hflip": 3, "rotate": 2, "random_resized_crop": 1.5, "noise": 5, "normalise": 2,
+        "pipeline": 3,
+    },
+    "32x32": {"pipeline": 4},
+}  # fmt: skip
+AUGMENT_PIPELINE_TO_ALBUMENTATIONS = 5
+AUGMENT_TO_MEMCPY = 1.5  # our seconds / a copy's, of flips upside down and crops
+AUGMENT_THREADS = 1.7  # two threads / one
+AUGMENT_EXACT_SHARE = 0.999
+AUGMENT_LARGEST_ERROR = 0.502  # grey levels
+AUGMENT_SIGMA_ERROR = 0.005

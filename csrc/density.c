@@ -1,26 +1,10 @@
 #include "density.h"
+#include "exp.h"
 #include "gauss_lanes.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* exp(x) for x in [-80, 0], within 2e-7: Cody-Waite reduction and a polynomial, so that loops vectorise. */
-JP_INLINE float exp_negative(float x)
-{
-    union { float f; int32_t i; } two_n;
-    float n = (float)(int32_t)(x * 1.44269504f - 0.5f);
-    float r = x - n * 0.693145752f - n * 1.42860677e-6f;
-    float p = 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    two_n.i = ((int32_t)n + 127) << 23;
-    return p * two_n.f;
-}
 
 /* ---- log densities ------------------------------------------------------------------------- */
 
@@ -49,7 +33,7 @@ JP_INLINE void scale_leaf(const float *log_density, int64_t n, float best, float
         float x = log_density[s] - best;
         /* a factor, not a choice: the compiler would branch around the exponential and not vectorise */
         float kept = x > -negligible ? 1.0f : 0.0f;
-        leaf[s] = kept * exp_negative(x > -negligible ? x : -negligible);
+        leaf[s] = kept * jp_exp_negative(x > -negligible ? x : -negligible);
     }
 }
 

@@ -107,10 +107,18 @@ int jp_forest_shrink(const jp_grown *tree, const float *restrict prior, double s
 int jp_forest_leaves(const jp_forest *forest, int64_t tree, const uint8_t *restrict by_row,
                      int64_t n_columns, int64_t start, int64_t stop, int32_t *restrict leaves);
 
-enum { JP_STEP_COLUMNS = 1024 };
+enum { JP_STEP_COLUMNS = 1024, JP_SMALL_LEAVES = 64 };
 
-/* Trees in the form that many rows descend quickly, see forest_descend.c. */
+/* Leaves of n rows in a tree just grown, of at most JP_SMALL_LEAVES leaves. by_column
+   (n_columns, stride) bins, stride up to the next multiple of 256 of n or more; sets with those of
+   the thresholds. */
+int jp_forest_small_leaves(const jp_grown *tree, const uint32_t *sets,
+                           const uint8_t *restrict by_column, int64_t stride, int64_t n,
+                           int32_t *restrict leaves);
+
+/* Trees in the form that many rows descend quickly, see forest_steps.c. */
 typedef struct {
+    int64_t n_words;
     uint64_t *word;
     int32_t *leaf;                       /* number of the leaf in each slot */
     uint8_t by_levels[JP_STEP_COLUMNS];  /* does a step divide levels of this column? */
@@ -121,22 +129,22 @@ jp_steps *jp_forest_new_steps(const jp_forest *forest);
 
 void jp_forest_free_steps(jp_steps *steps);
 
-/* Add the leaf values of all trees to out (stop - start, n_outputs) for rows start .. stop - 1.
-   values (n_leaves of all trees, n_outputs). With steps about one nanosecond a level, without
+/* Add the leaf values of trees first .. last - 1 to out (stop - start, n_outputs) for rows
+   start .. stop - 1. values (n_leaves of all trees, n_outputs). With steps about one nanosecond a level, without
    them (NULL) two. */
-int jp_forest_add_numbers(const jp_forest *forest, const jp_steps *steps,
-                          const float *restrict values, int64_t n_outputs,
+int jp_forest_add_numbers(const jp_forest *forest, const jp_steps *steps, int64_t first,
+                          int64_t last, const float *restrict values, int64_t n_outputs,
                           const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                           int64_t stop, float *restrict out);
 
-/* The same with steps that are made for this call alone. */
+/* The same for all trees, with steps that are made for this call alone. */
 int jp_forest_add(const jp_forest *forest, const float *restrict values, int64_t n_outputs,
                   const uint8_t *restrict by_row, int64_t n_columns, int64_t start, int64_t stop,
                   float *restrict out);
 
 /* The same for 16-bit values, in units of 1 / 65535. */
-int jp_forest_add_shares(const jp_forest *forest, const jp_steps *steps,
-                         const uint16_t *restrict values, int64_t n_outputs,
+int jp_forest_add_shares(const jp_forest *forest, const jp_steps *steps, int64_t first,
+                         int64_t last, const uint16_t *restrict values, int64_t n_outputs,
                          const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                          int64_t stop, float *restrict out);
 
@@ -197,23 +205,34 @@ int jp_boost_grow(const jp_bins *bins, const uint32_t *restrict rows, int64_t n_
                   const float *restrict slopes, int64_t width, const jp_boosting *how,
                   jp_grown *out, int32_t *restrict leaf_of, void *work);
 
-/* Slopes of the log loss at scores (n_rows, n_classes), or (n_rows, 1) for two classes, for the
-   rows listed: gradient and curvature (n_rows, n scores) of each score; and slopes to grow on:
-   the same for one score, else gradients times sketch (n_classes, 8), its last column unused, with
-   the row's weight as the curvature (sketched boosting: Iosipoi & Vakhrushev 2022,
-   arXiv:2211.12858). */
-int jp_boost_log_loss(const uint32_t *restrict rows, int64_t n_listed,
-                      const uint16_t *restrict label, const float *restrict weight,
-                      const float *restrict scores, int64_t n_scores,
+/* Slopes of the log loss at scores (n_rows, n_scores), or (n_rows, 1) for two classes, for rows
+   start .. stop - 1. One score: slopes (n_rows, 2), gradient and curvature. More: gradient and
+   curvature (n_rows, n_scores) of each score, and slopes (n_rows, 8) to grow on: gradients times
+   sketch (n_scores, 8), its last column unused, with the row's weight as the curvature (sketched
+   boosting: Iosipoi & Vakhrushev 2022, arXiv:2211.12858). */
+int jp_boost_log_loss(const uint16_t *restrict label, const float *restrict weight,
+                      const float *restrict scores, int64_t n_scores, int64_t start, int64_t stop,
                       const float *restrict sketch, float *restrict gradient,
                       float *restrict curvature, float *restrict slopes);
 
-/* Newton steps of the leaves: values (n_leaves, n_scores) = -rate G / (H + penalty), at most
-   `most` in size. */
-int jp_boost_leaf_values(const uint32_t *restrict rows, int64_t n_listed,
-                         const int32_t *restrict leaf_of, const float *restrict gradient,
-                         const float *restrict curvature, int64_t n_scores, int64_t n_leaves,
-                         double penalty, double rate, double most, double *restrict work,
-                         float *restrict values);
+/* Slopes (n_rows, 2) of half the squared error of numbers. */
+int jp_boost_square_loss(const float *restrict target, const float *restrict weight,
+                         const float *restrict scores, int64_t start, int64_t stop,
+                         float *restrict slopes);
+
+/* Newton steps of the leaves for one score: values (n_leaves) = -rate G / (H + penalty), at most
+   rate `most` in size, from the tree's own values. */
+int jp_boost_steps(const jp_grown *tree, double penalty, double rate, double most,
+                   float *restrict values);
+
+/* The same for many scores: values (n_leaves, n_scores); work (2, n_leaves, n_scores). */
+int jp_boost_leaf_values(const int32_t *restrict leaf_of, int64_t n_rows,
+                         const float *restrict gradient, const float *restrict curvature,
+                         int64_t n_scores, int64_t n_leaves, double penalty, double rate,
+                         double most, double *restrict work, float *restrict values);
+
+/* Add to scores (n_rows, n_scores) of rows start .. stop - 1 the values of their leaves. */
+int jp_boost_move(const int32_t *restrict leaf_of, const float *restrict values, int64_t n_scores,
+                  int64_t start, int64_t stop, float *restrict scores);
 
 #endif

@@ -68,30 +68,35 @@ static float *histogram(const boost_view *v, int64_t which)
     return v->w.histograms + which * v->n_cells * v->width;
 }
 
-/* The width is a constant in either copy, so that a cell's slopes are added in one vector. */
-#define FILL(WIDTH)                                                                               \
+typedef float slopes2 __attribute__((vector_size(8), aligned(4), may_alias));
+typedef float slopes8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* A cell's slopes are added as one vector. The rows' own sums are added in double on the way: a
+   column takes longer than they do. */
+#define FILL(WIDTH, VECTOR)                                                                       \
+    double total[WIDTH] = {0};                                                                    \
+    VECTOR *restrict cells = (VECTOR *)out;                                                       \
     for (int64_t i = start; i < stop; i++) {                                                      \
         int64_t row = rows[i];                                                                    \
-        float slope[WIDTH];                                                                       \
-        memcpy(slope, v->slopes + row * WIDTH, sizeof slope);                                     \
+        VECTOR slope = ((const VECTOR *)v->slopes)[row];                                          \
+        for (int k = 0; k < WIDTH; k++) total[k] += slope[k];                                     \
         const uint8_t *restrict bin = v->bins->by_row + row * n_columns;                          \
-        for (int64_t j = 0; j < n_columns; j++) {                                                 \
-            float *restrict cell = out + (first[j] + bin[j]) * WIDTH;                             \
-            for (int k = 0; k < WIDTH; k++) cell[k] += slope[k];                                  \
-        }                                                                                         \
-    }
+        for (int64_t j = 0; j < n_columns; j++) cells[first[j] + bin[j]] += slope;                \
+    }                                                                                             \
+    memcpy(sums, total, sizeof total);
 
 JP_CLONES
-static void fill(const boost_view *v, int64_t start, int64_t stop, float *restrict out)
+static void fill(const boost_view *v, int64_t start, int64_t stop, float *restrict out,
+                 double *restrict sums)
 {
     const uint32_t *restrict rows = v->w.row;
     const int64_t *restrict first = v->w.first;
     int64_t n_columns = v->bins->n_columns;
     memset(out, 0, (size_t)(v->n_cells * v->width) * sizeof *out);
     if (v->width == JP_SLOPES_ONE) {
-        FILL(JP_SLOPES_ONE)
+        FILL(JP_SLOPES_ONE, slopes2)
     } else {
-        FILL(JP_SLOPES_MANY)
+        FILL(JP_SLOPES_MANY, slopes8)
     }
 }
 
@@ -145,58 +150,87 @@ static inline double gain_of(const boost_view *v, const slopes *left, const slop
         - score(all, width, v->how->penalty);
 }
 
-/* Gains of all thresholds at once, -1 where a side is too small. below (width, 256): slopes of the
-   bins up to each threshold; extra, of the missing cells if these go left. */
-JP_CLONES
-static void threshold_gains(const double *restrict below, const double *restrict extra,
-                            const double *restrict all, int n, int64_t width, double least,
-                            double penalty, double undivided, double *restrict gain)
+enum { CHAINS = 4, MOST_BINS = 256 };
+
+/* Slopes of the bins up to each threshold, below (width, MOST_BINS). Four stretches at a time: sums
+   of one stretch need not wait for those of another. */
+JP_INLINE void sum_up(const float *restrict h, int n_bins, int width, double *restrict below)
 {
-    double left_square[256], right_square[256];
-    for (int b = 0; b < n; b++) left_square[b] = right_square[b] = 0;
-    for (int64_t k = 0; k < width - 1; k++) {
-        const double *restrict g = below + 256 * k;
-        for (int b = 0; b < n; b++) {
-            double left = g[b] + extra[k], right = all[k] - left;
-            left_square[b] += left * left;
-            right_square[b] += right * right;
+    double sum[CHAINS][JP_SLOPES_MANY] = {{0}};
+    int stretch = (n_bins + CHAINS - 1) / CHAINS;
+    for (int i = 0; i < stretch; i++)
+        for (int c = 0; c < CHAINS; c++) {
+            /* what stands beyond the last bin is added, and never looked at */
+            int b = c * stretch + i, read = b < n_bins ? b : n_bins - 1;
+            for (int k = 0; k < width; k++)
+                below[MOST_BINS * k + b] = sum[c][k] += h[read * width + k];
         }
-    }
-    const double *restrict h = below + 256 * (width - 1);
-    for (int b = 0; b < n; b++) {
-        double left = h[b] + extra[width - 1], right = all[width - 1] - left;
-        double total = left_square[b] / (left + penalty) + right_square[b] / (right + penalty);
-        gain[b] = left < least || right < least ? -1 : total - undivided;
-    }
+    for (int c = 1; c < CHAINS; c++)
+        for (int k = 0; k < width; k++) {
+            double before = below[MOST_BINS * k + c * stretch - 1];
+            for (int i = 0; i < stretch; i++) below[MOST_BINS * k + c * stretch + i] += before;
+        }
 }
 
-static void best_threshold(const boost_view *v, const float *h, int64_t column, const slopes *all,
-                           double least, jp_split *best)
+/* Gains of all thresholds at once, -1 where a side is too small; returns the largest. below
+   (width, MOST_BINS): slopes of the bins up to each threshold; extra, of the missing cells if these
+   go left. One division for both sides: it is what a threshold costs. */
+JP_INLINE double threshold_gains(const double *restrict below, const double *restrict extra,
+                                 const double *restrict all, int n, int width, double least,
+                                 double penalty, double undivided, double *restrict gain)
 {
-    int64_t width = v->width;
+    const double *restrict h = below + MOST_BINS * (width - 1);
+    double most = -1;
+#pragma omp simd reduction(max : most)
+    for (int b = 0; b < n; b++) {
+        double left_square = 0, right_square = 0;
+        for (int k = 0; k < width - 1; k++) {
+            double left = below[MOST_BINS * k + b] + extra[k], right = all[k] - left;
+            left_square += left * left;
+            right_square += right * right;
+        }
+        double left = h[b] + extra[width - 1], right = all[width - 1] - left;
+        double left_curve = left + penalty, right_curve = right + penalty;
+        double total = (left_square * right_curve + right_square * left_curve)
+            / (left_curve * right_curve);
+        total = left < least || right < least ? -1 : total - undivided;
+        gain[b] = total;
+        most = total > most ? total : most;
+    }
+    return most;
+}
+
+JP_INLINE void try_thresholds(const boost_view *v, const float *h, int width, int64_t column,
+                              const slopes *all, double least, jp_split *best)
+{
     int n_bins = v->bins->n_bins[column];
     slopes missing = cell(h, n_bins, width), none = {{0}};
     int seen = fabs(missing.sums[width - 1]) > 1e-6 * all->sums[width - 1];
-    double below[JP_SLOPES_MANY * 256], gain[256];
-    for (int64_t k = 0; k < width; k++) {
-        double sum = 0;
-        for (int b = 0; b < n_bins; b++) below[256 * k + b] = sum += h[b * width + k];
-    }
+    double below[JP_SLOPES_MANY * MOST_BINS], gain[MOST_BINS];
+    sum_up(h, n_bins, width, below);
     double undivided = score(all, width, v->how->penalty);
     for (int missing_left = 0; missing_left <= seen; missing_left++) {
         /* The last threshold tells missing cells, on the right, from all others. */
         int n = n_bins - !(seen && !missing_left);
-        threshold_gains(below, missing_left ? missing.sums : none.sums, all->sums, n, width,
-                        least, v->how->penalty, undivided, gain);
-        for (int b = 0; b < n; b++) {
-            if (!(gain[b] > best->score)) continue;
-            double left = below[256 * (width - 1) + b];
-            *best = (jp_split){.score = gain[b], .column = column, .threshold = b,
-                               .missing_left = seen ? missing_left
-                                                    : left > 0.5 * all->sums[width - 1],
-                               .missing_seen = seen};
-        }
+        double most = threshold_gains(below, missing_left ? missing.sums : none.sums, all->sums, n,
+                                      width, least, v->how->penalty, undivided, gain);
+        if (!(most > best->score)) continue;
+        int b = 0;
+        while (gain[b] < most) b++;
+        double left = below[MOST_BINS * (width - 1) + b];
+        *best = (jp_split){.score = most, .column = column, .threshold = b,
+                           .missing_left = seen ? missing_left
+                                                : left > 0.5 * all->sums[width - 1],
+                           .missing_seen = seen};
     }
+}
+
+JP_CLONES
+static void best_threshold(const boost_view *v, const float *h, int64_t column, const slopes *all,
+                           double least, jp_split *best)
+{
+    if (v->width == JP_SLOPES_ONE) try_thresholds(v, h, JP_SLOPES_ONE, column, all, least, best);
+    else try_thresholds(v, h, JP_SLOPES_MANY, column, all, least, best);
 }
 
 /* Levels with rows enough, in the order of their slope along the direction that tells them apart
@@ -269,6 +303,7 @@ static void find_split(const boost_view *v, open_leaf *leaf)
     if (!(curvature > 0)) return;
     double rows_a_curvature = (double)(leaf->stop - leaf->start) / curvature;
     double least = v->how->least_rows / rows_a_curvature;
+    if (curvature < 2 * least) return;
     for (int64_t j = 0; j < v->bins->n_columns; j++) {
         const float *h = histogram(v, leaf->histogram) + v->w.first[j] * width;
         if (v->bins->categorical[j])
@@ -280,23 +315,31 @@ static void find_split(const boost_view *v, open_leaf *leaf)
 
 /* ---- growing ---- */
 
+/* Written to both places; only one of the two cursors moves on. */
+#define DIVIDE(GOES_LEFT)                                                                         \
+    for (int64_t i = leaf->start; i < leaf->stop; i++) {                                          \
+        uint32_t r = row[i], b = bins[r];                                                         \
+        int goes_left = (GOES_LEFT);                                                              \
+        out[end] = r;                                                                             \
+        row[at] = r;                                                                              \
+        at += goes_left;                                                                          \
+        end += !goes_left;                                                                        \
+    }
+
 static int64_t divide(const boost_view *v, const open_leaf *leaf)
 {
     const jp_split *s = &leaf->best;
-    const uint8_t *bins = v->bins->by_row + s->column;
-    int64_t n_columns = v->bins->n_columns, at = leaf->start, end = 0;
-    int n_bins = v->bins->n_bins[s->column];
+    const uint8_t *restrict bins = v->bins->by_column + s->column * v->bins->n_rows;
+    int64_t at = leaf->start, end = 0;
     uint32_t *restrict row = v->w.row, *restrict out = v->w.row_out;
-    for (int64_t i = leaf->start; i < leaf->stop; i++) {
-        uint32_t r = row[i];
-        int b = bins[r * n_columns];
-        int goes_left = b == n_bins ? s->missing_left
-            : s->levels             ? (int)jp_has_level(s->set, (uint32_t)b)
-                                    : b <= s->threshold;
-        out[end] = r;
-        row[at] = r;
-        at += goes_left;
-        end += !goes_left;
+    if (s->levels) {
+        uint32_t set[JP_SET_WORDS];
+        memcpy(set, s->set, sizeof set);
+        if (s->missing_left) jp_add_level(set, JP_MISSING_BIN);
+        DIVIDE((int)jp_has_level(set, b))
+    } else {
+        uint32_t shift = s->missing_left != 0, most = (uint32_t)s->threshold + shift;
+        DIVIDE(((b + shift) & 255) <= most)
     }
     memcpy(row + at, out, (size_t)end * sizeof *row);
     return at;
@@ -317,9 +360,10 @@ static void write_value(const boost_view *v, const open_leaf *leaf, jp_grown *ou
     out->value[2 * leaf->node + 1] = (float)leaf->sums[0];
 }
 
-/* Divide a leaf: it becomes the left child, and the right one is written to `right`. */
+/* Divide a leaf: it becomes the left child, and the right one is written to `right`. The last
+   division of a tree asks for no more. */
 static void split_leaf(const boost_view *v, open_leaf *left, open_leaf *right, int64_t spare,
-                       jp_grown *out)
+                       int last, jp_grown *out)
 {
     int64_t middle = divide(v, left), child = out->n_nodes;
     open_leaf parent = *left;
@@ -328,21 +372,21 @@ static void split_leaf(const boost_view *v, open_leaf *left, open_leaf *right, i
     right->node = child + 1;
     left->stop = right->start = middle;
     left->depth = ++right->depth;
-    weigh(v, left);
-    for (int64_t k = 0; k < v->width; k++) right->sums[k] = parent.sums[k] - left->sums[k];
-    jp_make_inner(out, parent.node, &parent.best,
-                  left->sums[v->width - 1] / parent.sums[v->width - 1]);
     int left_smaller = left->stop - left->start <= right->stop - right->start;
     open_leaf *smaller = left_smaller ? left : right, *larger = left_smaller ? right : left;
     smaller->histogram = spare;
     larger->histogram = parent.histogram;
-    fill(v, smaller->start, smaller->stop, histogram(v, spare));
+    if (last) weigh(v, smaller);
+    else fill(v, smaller->start, smaller->stop, histogram(v, spare), smaller->sums);
+    for (int64_t k = 0; k < v->width; k++) larger->sums[k] = parent.sums[k] - smaller->sums[k];
+    jp_make_inner(out, parent.node, &parent.best,
+                  left->sums[v->width - 1] / parent.sums[v->width - 1]);
+    write_value(v, left, out);
+    write_value(v, right, out);
+    if (last) return;
     subtract(histogram(v, larger->histogram), histogram(v, spare), v->n_cells * v->width);
-    for (int side = 0; side < 2; side++) {
-        open_leaf *leaf = side ? right : left;
-        write_value(v, leaf, out);
-        find_split(v, leaf);
-    }
+    find_split(v, left);
+    find_split(v, right);
 }
 
 static int checked(const jp_bins *bins, int64_t n_listed, int64_t width, const jp_boosting *how,
@@ -375,9 +419,8 @@ int jp_boost_grow(const jp_bins *bins, const uint32_t *restrict rows, int64_t n_
     leaves[0] = (open_leaf){.stop = n_listed};
     out->n_nodes = 1;
     out->n_sets = out->n_leaves = 0;
-    weigh(&v, leaves);
+    fill(&v, 0, n_listed, histogram(&v, 0), leaves[0].sums);
     write_value(&v, leaves, out);
-    fill(&v, 0, n_listed, histogram(&v, 0));
     find_split(&v, leaves);
     while (n_leaves < how->most_leaves) {
         int64_t chosen = -1;
@@ -386,84 +429,14 @@ int jp_boost_grow(const jp_bins *bins, const uint32_t *restrict rows, int64_t n_
                 && (chosen < 0 || leaves[i].best.score > leaves[chosen].best.score))
                 chosen = i;
         if (chosen < 0) break;
-        split_leaf(&v, leaves + chosen, leaves + n_leaves, n_leaves, out);
+        split_leaf(&v, leaves + chosen, leaves + n_leaves, n_leaves,
+                   n_leaves + 1 == how->most_leaves, out);
         n_leaves++;
     }
     for (int64_t i = 0; i < n_leaves; i++) {
         jp_make_leaf(out, leaves[i].node);
         for (int64_t k = leaves[i].start; k < leaves[i].stop; k++)
             leaf_of[v.w.row[k]] = (int32_t)i;
-    }
-    return JP_OK;
-}
-
-/* ---- losses and leaf values ---- */
-
-static void one_score(const uint32_t *rows, int64_t n, const uint16_t *label, const float *weight,
-                      const float *scores, float *gradient, float *curvature, float *slopes)
-{
-    for (int64_t i = 0; i < n; i++) {
-        int64_t r = rows[i];
-        float p = 1 / (1 + expf(-scores[r])), w = weight[r];
-        float h = p * (1 - p);
-        slopes[2 * r] = gradient[r] = w * (p - (float)label[r]);
-        slopes[2 * r + 1] = curvature[r] = w * (h > 1e-6f ? h : 1e-6f);
-    }
-}
-
-JP_CLONES
-int jp_boost_log_loss(const uint32_t *restrict rows, int64_t n_listed,
-                      const uint16_t *restrict label, const float *restrict weight,
-                      const float *restrict scores, int64_t n_scores,
-                      const float *restrict sketch, float *restrict gradient,
-                      float *restrict curvature, float *restrict slopes)
-{
-    if (n_listed < 0 || n_scores < 1 || (n_scores > 1 && !sketch)) return JP_ERR_SIZE;
-    if (n_scores == 1) {
-        one_score(rows, n_listed, label, weight, scores, gradient, curvature, slopes);
-        return JP_OK;
-    }
-    for (int64_t i = 0; i < n_listed; i++) {
-        int64_t r = rows[i];
-        const float *s = scores + r * n_scores;
-        float *g = gradient + r * n_scores, *h = curvature + r * n_scores, *out = slopes + r * 8;
-        float most = s[0], total = 0, w = weight[r];
-        for (int64_t k = 1; k < n_scores; k++) most = s[k] > most ? s[k] : most;
-        for (int64_t k = 0; k < n_scores; k++) g[k] = expf(s[k] - most);
-        for (int64_t k = 0; k < n_scores; k++) total += g[k];
-        for (int64_t k = 0; k < n_scores; k++) {
-            float p = g[k] / total, hk = p * (1 - p);
-            h[k] = w * (hk > 1e-6f ? hk : 1e-6f);
-            g[k] = w * (p - (k == label[r]));
-        }
-        float slope[8] = {0};
-        for (int64_t k = 0; k < n_scores; k++)
-            for (int j = 0; j < 8; j++) slope[j] += g[k] * sketch[k * 8 + j];
-        slope[7] = w;
-        memcpy(out, slope, sizeof slope);
-    }
-    return JP_OK;
-}
-
-int jp_boost_leaf_values(const uint32_t *restrict rows, int64_t n_listed,
-                         const int32_t *restrict leaf_of, const float *restrict gradient,
-                         const float *restrict curvature, int64_t n_scores, int64_t n_leaves,
-                         double penalty, double rate, double most, double *restrict work,
-                         float *restrict values)
-{
-    if (n_scores < 1 || n_leaves < 1) return JP_ERR_SIZE;
-    double *slope = work, *curve = work + n_leaves * n_scores;
-    for (int64_t i = 0; i < 2 * n_leaves * n_scores; i++) work[i] = 0;
-    for (int64_t i = 0; i < n_listed; i++) {
-        int64_t r = rows[i], at = (int64_t)leaf_of[r] * n_scores;
-        for (int64_t k = 0; k < n_scores; k++) {
-            slope[at + k] += gradient[r * n_scores + k];
-            curve[at + k] += curvature[r * n_scores + k];
-        }
-    }
-    for (int64_t i = 0; i < n_leaves * n_scores; i++) {
-        double step = -slope[i] / (curve[i] + penalty);
-        values[i] = (float)(rate * (step > most ? most : step < -most ? -most : step));
     }
     return JP_OK;
 }

@@ -20,7 +20,8 @@ enum {
     JP_STAGE_DENSITY = 3,
     JP_STAGE_JOINT = 4,
     JP_STAGE_QUERY = 5,
-    JP_STAGE_FOREST = 6
+    JP_STAGE_FOREST = 6,
+    JP_STAGE_AUGMENT = 7
 };
 
 enum { JP_PHILOX_ROUNDS = 10 };

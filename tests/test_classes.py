@@ -30,7 +30,15 @@ def close(got, want, tolerance=1e-5):
 
 def fit(table, labels, weight=None, **options):
     weight = np.ones(table.n_rows) if weight is None else weight
-    return fit_class_joints(table, labels, weight, int(labels.max()) + 1, **options)
+    return fit_class_joints(table, labels, weight, int(labels.max()) + 1, **options)[0]
+
+
+def fit_and_judge(table, labels, weight=None, n_classes=None, **options):
+    """Joints, and their `log_prob` and `evidence` of all rows out of fold."""
+    weight = np.ones(table.n_rows) if weight is None else weight
+    n_classes = n_classes or int(labels.max()) + 1
+    joints, seen = fit_class_joints(table, labels, weight, n_classes, **options)
+    return joints, *seen.both(np.arange(table.n_rows), table)
 
 
 def colours(n_rows=400, seed=0):
@@ -171,9 +179,16 @@ def test_the_members_mix_to_the_density_of_the_row(mixed):
 
 def test_classes_are_told_apart():
     X, labels = load_wine(return_X_y=True)
-    joints = fit(read_table(X), labels)
-    assert (joints.out_of_fold_evidence.argmax(axis=1) == labels).mean() > 0.94
-    assert (joints.out_of_fold.argmax(axis=1) == labels).mean() > 0.94
+    _, log_prob, evidence = fit_and_judge(read_table(X), labels)
+    assert (evidence.argmax(axis=1) == labels).mean() > 0.94
+    assert (log_prob.argmax(axis=1) == labels).mean() > 0.94
+
+
+def test_classes_not_asked_about_are_zero(mixed):
+    table, _, joints = mixed
+    asked = np.random.default_rng(0).random((300, 2)) < 0.3
+    want = np.where(asked, joints.evidence(table), 0)
+    np.testing.assert_array_equal(joints.evidence(table, 1, asked), want)
 
 
 # ---- few rows, odd rows ----
@@ -182,16 +197,17 @@ def test_classes_are_told_apart():
 def test_classes_of_two_rows_have_finite_densities():
     X = take(mixed_table(80), np.arange(80))
     labels = np.arange(80) // 2
-    joints = fit_class_joints(read_table(X), labels, np.ones(80), 42)  # the last two without rows
-    for scores in (joints.log_prob(read_table(X)), joints.out_of_fold, joints.out_of_fold_evidence):
+    table = read_table(X)
+    joints, log_prob, evidence = fit_and_judge(table, labels, n_classes=42)  # two without rows
+    for scores in (joints.log_prob(table), log_prob, evidence):
         assert scores.shape == (80, 42) and np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 12])
 def test_a_handful_of_rows(n_rows):
     X = take(mixed_table(20), np.arange(n_rows))
-    joints = fit(read_table(X), np.arange(n_rows) % 2)
-    assert np.isfinite(joints.out_of_fold).all()
+    joints, log_prob, _ = fit_and_judge(read_table(X), np.arange(n_rows) % 2)
+    assert np.isfinite(log_prob).all()
     assert np.isfinite(joints.log_prob(conform(mixed_table(50), read_table(X).schema))).all()
 
 
@@ -202,9 +218,9 @@ def test_a_column_may_be_missing_and_a_level_present_in_one_class_only():
     X["color"] = np.where(labels == 1, gone["color"], X["color"])
     X["flag"] = np.where(labels == 1, np.array("only here", dtype=object), X["flag"])
     table = read_table({**X, "flag": X["flag"].astype(str)})
-    joints = fit(table, labels, n_trees=2)
+    joints, log_prob, _ = fit_and_judge(table, labels, n_trees=2)
     assert np.isfinite(joints.log_prob(table)).all()
-    means = joints.out_of_fold.argmax(axis=1) == labels
+    means = log_prob.argmax(axis=1) == labels
     assert means.mean() > 0.95  # the level tells the class
 
 
@@ -220,10 +236,11 @@ def test_labels_are_checked():
 
 
 def test_order_of_rows_and_threads_do_not_matter(mixed):
-    table, labels, joints = mixed
+    table, labels, _ = mixed
     order = np.random.default_rng(0).permutation(300)
-    other = fit(table.take(order), labels[order], n_trees=2, n_jobs=2)
-    np.testing.assert_array_equal(other.out_of_fold, joints.out_of_fold[order])
+    joints, log_prob, _ = fit_and_judge(table, labels, n_trees=2, n_jobs=1)
+    other, ordered, _ = fit_and_judge(table.take(order), labels[order], n_trees=2, n_jobs=2)
+    np.testing.assert_array_equal(ordered, log_prob[order])
     np.testing.assert_array_equal(other.log_prob(table, 1), joints.log_prob(table, 2))
 
 
@@ -231,18 +248,19 @@ def test_a_weight_is_a_repeat(mixed):
     table, labels, _ = mixed
     weight = np.arange(300) % 3
     spelt = np.repeat(np.arange(300), weight)
-    once = fit(table, labels, weight.astype(float), n_trees=1)
-    twice = fit(table.take(spelt), labels[spelt], n_trees=1)
+    once, judged, _ = fit_and_judge(table, labels, weight.astype(float), n_trees=1)
+    twice, spelt_out, _ = fit_and_judge(table.take(spelt), labels[spelt], n_trees=1)
     np.testing.assert_array_equal(once.log_prob(table), twice.log_prob(table))
-    np.testing.assert_array_equal(once.out_of_fold[spelt], twice.out_of_fold)
+    np.testing.assert_array_equal(judged[spelt], spelt_out)
     absent = np.flatnonzero(weight == 0)
-    close(once.out_of_fold[absent], once.log_prob(table)[absent])
+    close(judged[absent], once.log_prob(table)[absent])
 
 
 def test_weights_need_not_be_whole(mixed):
     table, labels, _ = mixed
-    joints = fit(table, labels, np.random.default_rng(0).uniform(0.1, 3, 300), n_trees=1)
-    assert np.isfinite(joints.out_of_fold).all()
+    weight = np.random.default_rng(0).uniform(0.1, 3, 300)
+    _, log_prob, _ = fit_and_judge(table, labels, weight, n_trees=1)
+    assert np.isfinite(log_prob).all()
 
 
 # ---- out of fold ----

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import forest as reference
 
 from jointprob import _forest
-from jointprob.forest.trees import Tree, pack
+from jointprob.forest.trees import Nursery, Tree, pack, padded
 
 MISSING = _forest.MISSING_BIN
 seeds = st.integers(0, 2**32 - 1)
@@ -280,7 +280,7 @@ def test_descent_equals_its_twin(seed, levels, n_rows):
     assert (halves == out).all()
     shares = pack(trees, [np.round(v * 65535).astype(np.uint16) for v in values])
     out[:] = 0
-    shares.kernel.add_shares(shares.values, rows, 0, n_rows, out)
+    shares.kernel.add(shares.values, rows, 0, n_rows, out)
     np.testing.assert_allclose(out, wanted, atol=3 * 1e-5)
 
 
@@ -402,22 +402,51 @@ def test_slopes_and_steps_equal_their_twins(seed, n_scores):
     sketch = rng.normal(size=(n_scores, 8)).astype(np.float32)
     gradient, curvature = np.zeros_like(scores), np.zeros_like(scores)
     slopes = np.zeros((n, 2 if n_scores == 1 else 8), np.float32)
-    rows = np.arange(n, dtype=np.uint32)
-    _forest.log_loss_slopes(rows, label, weight, scores, sketch, gradient, curvature, slopes)
+    _forest.log_loss_slopes(label, weight, scores, sketch, gradient, curvature, slopes)
     g, h = reference.log_loss_slopes(scores.astype(float), label, weight)
-    np.testing.assert_allclose(gradient, g, atol=1e-5)
-    np.testing.assert_allclose(curvature, h, atol=1e-5)
     if n_scores == 1:
         np.testing.assert_allclose(slopes, np.hstack([g, h]), atol=1e-5)
+        gradient, curvature = np.ascontiguousarray(g, np.float32), np.float32(h)
     else:
+        np.testing.assert_allclose(gradient, g, atol=1e-5)
+        np.testing.assert_allclose(curvature, h, atol=1e-5)
         np.testing.assert_allclose(slopes[:, :7], (g @ sketch)[:, :7], atol=1e-4)
         np.testing.assert_allclose(slopes[:, 7], weight)
     leaf = rng.integers(0, 5, n).astype(np.int32)
     values = np.empty((5, n_scores), np.float32)
     work = np.empty(2 * values.size)
-    _forest.leaf_values(rows, leaf, gradient, curvature, 1.0, 0.1, 0.7, work, values)
+    _forest.leaf_values(leaf, gradient, curvature, 1.0, 0.1, 0.7, work, values)
     wanted = reference.leaf_values(leaf, 5, gradient, curvature, 1.0, 0.1, 0.7)
     np.testing.assert_allclose(values, wanted, atol=1e-5)
+    moved = scores.copy()
+    _forest.move(leaf, values, moved)
+    np.testing.assert_allclose(moved, scores + values[leaf], atol=1e-6)
+
+
+@given(seeds, st.integers(1, 40))
+@settings(max_examples=30, deadline=None)
+def test_small_trees_as_all_trees(seed, most_leaves):
+    p = Problem(seed, n_rows=300)
+    rng = np.random.default_rng(seed)
+    nursery = Nursery(most_leaves, 2)
+    slopes, target = np.empty((300, 2), np.float32), p.target.astype(np.float32)
+    weight, scores = rng.random(300).astype(np.float32) + 0.5, np.zeros((300, 1), np.float32)
+    _forest.square_loss_slopes(target, weight, scores, slopes)
+    np.testing.assert_allclose(slopes, np.stack([-weight * target, weight], axis=1), rtol=1e-6)
+    leaf_of = np.empty(300, np.int32)
+    size = p.kernel.boost_work_size(300, 2, most_leaves)
+    nursery.kernel.boost(
+        p.kernel, np.arange(300, dtype=np.uint32), slopes, most_leaves, 32, 3.0, 1.0, 10.0, 10.0,
+        1e-6, leaf_of, np.empty(size, np.uint8),
+    )  # fmt: skip
+    values = np.empty((nursery.kernel.n_leaves, 1), np.float32)
+    nursery.kernel.steps(1.0, 0.1, 0.7, values)
+    gradient, curvature = (np.ascontiguousarray(s[:, None]) for s in slopes.T)
+    wanted = reference.leaf_values(leaf_of, len(values), gradient, curvature, 1.0, 0.1, 0.7)
+    np.testing.assert_allclose(values, wanted, atol=1e-5)
+    found = np.empty(300, np.int32)
+    nursery.small_leaves(padded(p.by_column), found)
+    assert (found == leaf_of).all()
 
 
 # ---- arguments ----

@@ -7,13 +7,16 @@ from scipy.special import log_softmax
 
 from jointprob.forest.bins import fit_binning
 from jointprob.predict.binned import fit_binned
+from jointprob.predict.cells import N_CELLS, Cells, make_cells
 from jointprob.predict.folds import assign_folds, ordered_rows
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.labels import fit_labels, log_odds
-from jointprob.predict.numbers import N_CELLS, fit_numbers, make_cells, mixed, warped
+from jointprob.predict.numbers import fit_numbers
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import DEVIATION, Pool, fit_pool
-from jointprob.predict.predictive import Cells, PredictiveDistribution
+from jointprob.predict.predictive import PredictiveDistribution
+from jointprob.predict.spread import mixed, warped
+from jointprob.predict.stack import fit_stack
 from jointprob.table import MISSING, read_table
 
 NAN = np.nan
@@ -213,8 +216,8 @@ def test_mixed_and_warped_weights_add_up_to_one():
     np.testing.assert_allclose(weight.sum(axis=1), 1)
     np.testing.assert_allclose(weight[1], overall)
     assert weight[0, 1] > 0
-    np.testing.assert_allclose(warped(weight, np.ones(2)), weight, atol=1e-12)
-    narrow = warped(np.full((1, 9), 1 / 9), np.array([0.5, 0.5]))
+    np.testing.assert_allclose(warped(np.cumsum(weight, axis=1), np.ones(2)), weight, atol=1e-12)
+    narrow = warped(np.arange(1, 10)[None] / 9, np.array([0.5, 0.5]))
     assert narrow.sum() == pytest.approx(1) and (narrow >= 0).all()
     assert narrow[0, 0] > 1 / 9 > narrow[0, 4]  # mass moves outwards
 
@@ -370,15 +373,28 @@ def test_bins_add_up_alike_wherever_a_row_stands():
     number, weight = x + rng.normal(scale=0.3, size=700), np.ones(700)
     cells, cell = make_cells(number, weight)
     holes = make_holes(table, 0)
-    joint, seen = fit_binned(table, number, weight, cells, cell, holes, 0, 1)
-    bins, shift = seen.whole, number / 2
+    some = np.arange(0, 700, 3)
+    joint, seen = fit_binned(table, number, weight, cells, cell, holes, some, 0, 1)
+    bins, shift = seen.all(700), number / 2
+    np.testing.assert_array_equal(bins[some], seen.judged)
     assert bins.shape[1] == 16
-    mean, weights = joint.mean(bins), joint.weights(bins, cells, shift)
+    mean, below = joint.mean(bins), joint.below(bins, cells, shift)
     np.testing.assert_allclose(mean, bins @ joint.means)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert (below[:, -1] == 1).all() and (np.diff(below, axis=1) >= 0).all()
     for rows in (rng.permutation(700), np.arange(3), np.array([500])):
         assert (joint.mean(bins[rows]) == mean[rows]).all()
-        assert (joint.weights(bins[rows], cells, shift[rows]) == weights[rows]).all()
+        assert (joint.below(bins[rows], cells, shift[rows]) == below[rows]).all()
+
+
+def test_stack_gives_the_best_member_its_weight_and_leaves_the_rest_out():
+    rng = np.random.default_rng(0)
+    number = rng.normal(size=2000)
+    good, poor = (number + rng.normal(scale=s, size=2000) for s in (0.3, 12.0))
+    weights = fit_stack([good, poor, rng.normal(size=2000)], number, np.ones(2000))
+    assert weights[0] == pytest.approx(1 / 1.09, abs=0.03) and (weights[1:] == 0).all()
+    doubled = fit_stack([np.tile(m, 2) for m in (good, number + rng.normal(size=2000))],
+                        np.tile(number, 2), np.ones(4000))  # fmt: skip
+    assert (doubled >= 0).all() and doubled[0] > doubled[1]
 
 
 @pytest.mark.parametrize("kind", ["labels", "numbers"])

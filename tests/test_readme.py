@@ -35,6 +35,9 @@ def test_tour_runs(tour):
     assert set(names["strangest"]) <= set(test.columns)
     assert list(names["new_patients"].columns) == list(test.columns)
     assert (names["new_patients"].dtypes == test.dtypes).all()
+    assert names["labels"].mean() == 0.5 and len(names["more"]) == len(names["labels"])
+    assert len(names["high"]) == 5 and (names["high"]["age"] >= 50).all()
+    assert (names["moved"].dtypes == names["X"].dtypes).all()
     assert len(names["outliers"]) < 0.1 * len(test)
     assert set(names["reasons"]) <= set(test.columns)
 

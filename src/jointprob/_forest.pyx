@@ -74,10 +74,12 @@ cdef extern from "forest.h" nogil:
                          int32_t *)
     jp_steps *jp_forest_new_steps(const jp_forest *)
     void jp_forest_free_steps(jp_steps *)
-    int jp_forest_add_numbers(const jp_forest *, const jp_steps *, const float *, int64_t,
-                              const uint8_t *, int64_t, int64_t, int64_t, float *)
-    int jp_forest_add_shares(const jp_forest *, const jp_steps *, const uint16_t *, int64_t,
-                             const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int jp_forest_add_numbers(const jp_forest *, const jp_steps *, int64_t, int64_t,
+                              const float *, int64_t, const uint8_t *, int64_t, int64_t, int64_t,
+                              float *)
+    int jp_forest_add_shares(const jp_forest *, const jp_steps *, int64_t, int64_t,
+                             const uint16_t *, int64_t, const uint8_t *, int64_t, int64_t,
+                             int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
     int jp_forest_class_gains(const jp_node *, int64_t, const float *, int64_t, double *, double *)
@@ -88,11 +90,17 @@ cdef extern from "forest.h" nogil:
     int64_t jp_boost_work_size(const jp_bins *, int64_t, int64_t, int64_t)
     int jp_boost_grow(const jp_bins *, const uint32_t *, int64_t, const float *, int64_t,
                       const jp_boosting *, jp_grown *, int32_t *, void *)
-    int jp_boost_log_loss(const uint32_t *, int64_t, const uint16_t *, const float *,
-                          const float *, int64_t, const float *, float *, float *, float *)
-    int jp_boost_leaf_values(const uint32_t *, int64_t, const int32_t *, const float *,
-                             const float *, int64_t, int64_t, double, double, double, double *,
+    int jp_boost_log_loss(const uint16_t *, const float *, const float *, int64_t, int64_t,
+                          int64_t, const float *, float *, float *, float *)
+    int jp_boost_square_loss(const float *, const float *, const float *, int64_t, int64_t,
                              float *)
+    int jp_boost_steps(const jp_grown *, double, double, double, float *)
+    int jp_boost_leaf_values(const int32_t *, int64_t, const float *, const float *, int64_t,
+                             int64_t, double, double, double, double *, float *)
+    int jp_boost_move(const int32_t *, const float *, int64_t, int64_t, int64_t, float *)
+    int JP_SMALL_LEAVES
+    int jp_forest_small_leaves(const jp_grown *, const uint32_t *, const uint8_t *, int64_t,
+                               int64_t, int32_t *)
 
 
 MISSING_BIN = JP_MISSING_BIN
@@ -100,6 +108,7 @@ SET_WORDS = JP_SET_WORDS
 THRESHOLD_SETS = JP_THRESHOLD_SETS
 SPREAD_CELLS = JP_SPREAD_CELLS
 SLOPES_ONE = JP_SLOPES_ONE
+SMALL_LEAVES = JP_SMALL_LEAVES
 SLOPES_MANY = JP_SLOPES_MANY
 
 cdef enum:
@@ -233,6 +242,28 @@ cdef class Grown:
         check(status)
 
 
+    def steps(self, double penalty, double rate, double most, float[:, ::1] values):
+        """Newton steps of the leaves for one score (OUT)."""
+        require(values.shape[0] == self.c.n_leaves and values.shape[1] == 1, "a value for a leaf")
+        check(jp_boost_steps(&self.c, penalty, rate, most, &values[0, 0]))
+
+    def small_leaves(self, const uint32_t[:, ::1] sets, const uint8_t[:, ::1] by_column,
+                     int32_t[::1] leaves):
+        """Leaf of each row (OUT) in a small tree; sets with those of the thresholds.
+
+        Rows of by_column are a multiple of 256, of which the first are asked about.
+        """
+        require(sets.shape[0] >= JP_THRESHOLD_SETS + self.c.n_sets
+                and sets.shape[1] == JP_SET_WORDS, "sets")
+        if leaves.shape[0] == 0:
+            return
+        cdef int status
+        with nogil:
+            status = jp_forest_small_leaves(&self.c, &sets[0, 0], &by_column[0, 0],
+                                            by_column.shape[1], leaves.shape[0], &leaves[0])
+        check(status)
+
+
 cdef class Forest:
     """View of packed trees as the C struct; keeps their arrays alive."""
 
@@ -269,34 +300,37 @@ cdef class Forest:
                                       &leaves[0])
         check(status)
 
-    def add(self, const float[:, ::1] values, const uint8_t[:, ::1] by_row, int64_t start,
-            int64_t stop, float[:, ::1] out):
-        """Add the leaf values of rows start .. stop - 1 to these rows of out."""
-        require(values.shape[0] == self.n_leaves, "a value for each leaf")
-        require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
-        require(0 <= start <= stop <= by_row.shape[0], "rows")
-        if start == stop:
-            return
-        cdef int status
-        with nogil:
-            status = jp_forest_add_numbers(&self.c, self.steps, &values[0, 0], values.shape[1],
-                                           &by_row[0, 0], by_row.shape[1], start, stop,
-                                           &out[start, 0])
-        check(status)
+    def add(self, values, const uint8_t[:, ::1] by_row, int64_t start, int64_t stop,
+            float[:, ::1] out, int64_t first=0, last=None):
+        """Add the leaf values of rows start .. stop - 1 in some trees to these rows of out.
 
-    def add_shares(self, const uint16_t[:, ::1] values, const uint8_t[:, ::1] by_row,
-                   int64_t start, int64_t stop, float[:, ::1] out):
-        """The same for values in units of 1 / 65535."""
+        uint16 values are in units of 1 / 65535.
+        """
+        cdef const float[:, ::1] numbers = None
+        cdef const uint16_t[:, ::1] shares = None
+        cdef int64_t stop_tree = self.c.n_trees if last is None else last
+        cdef int64_t n_outputs = out.shape[1], d = by_row.shape[1]
+        if values.dtype == "uint16":
+            shares = values
+        else:
+            numbers = values
         require(values.shape[0] == self.n_leaves, "a value for each leaf")
         require(out.shape[1] == values.shape[1] and stop <= out.shape[0], "out")
         require(0 <= start <= stop <= by_row.shape[0], "rows")
         if start == stop:
             return
+        cdef const float *f = NULL if numbers is None else &numbers[0, 0]
+        cdef const uint16_t *u = NULL if shares is None else &shares[0, 0]
         cdef int status
         with nogil:
-            status = jp_forest_add_shares(&self.c, self.steps, &values[0, 0], values.shape[1],
-                                          &by_row[0, 0], by_row.shape[1], start, stop,
-                                          &out[start, 0])
+            if f != NULL:
+                status = jp_forest_add_numbers(&self.c, self.steps, first, stop_tree, f,
+                                               n_outputs, &by_row[0, 0], d, start, stop,
+                                               &out[start, 0])
+            else:
+                status = jp_forest_add_shares(&self.c, self.steps, first, stop_tree, u,
+                                              n_outputs, &by_row[0, 0], d, start, stop,
+                                              &out[start, 0])
         check(status)
 
     def add_both_ways(self, values, bint everywhere, const uint8_t[:, ::1] by_row, int64_t start,
@@ -354,36 +388,62 @@ def bootstrap(uint64_t seed, uint64_t stream, int64_t tree, int64_t n_drawn,
     check(jp_forest_bootstrap(key, tree, times.shape[0], n_drawn, &times[0]))
 
 
-def log_loss_slopes(const uint32_t[::1] rows, const uint16_t[::1] label, const float[::1] weight,
+def log_loss_slopes(const uint16_t[::1] label, const float[::1] weight,
                     const float[:, ::1] scores, const float[:, ::1] sketch,
                     float[:, ::1] gradient, float[:, ::1] curvature, float[:, ::1] slopes):
-    """Gradients and curvatures of the log loss, and slopes to grow on (OUT)."""
+    """Slopes of the log loss to grow on (OUT); of many scores gradients and curvatures (OUT)."""
     cdef int64_t n = scores.shape[0], k = scores.shape[1]
-    require(label.shape[0] == n and weight.shape[0] == n and slopes.shape[0] == n
-            and gradient.shape[0] == n and curvature.shape[0] == n, "entries for each row")
-    require(gradient.shape[1] == k and curvature.shape[1] == k, "entries for each score")
+    require(n > 0 and label.shape[0] == n and weight.shape[0] == n and slopes.shape[0] == n,
+            "entries for each row")
     require(slopes.shape[1] == (JP_SLOPES_ONE if k == 1 else JP_SLOPES_MANY), "slopes")
     require(k == 1 or (sketch.shape[0] == k and sketch.shape[1] == JP_SLOPES_MANY), "sketch")
-    cdef const float *s = NULL if sketch is None else &sketch[0, 0]
+    require(k == 1 or (gradient.shape[0] == n and gradient.shape[1] == k
+                       and curvature.shape[0] == n and curvature.shape[1] == k), "gradients")
+    cdef const float *s = NULL if k == 1 else &sketch[0, 0]
+    cdef float *g = NULL if k == 1 else &gradient[0, 0]
+    cdef float *h = NULL if k == 1 else &curvature[0, 0]
     cdef int status
     with nogil:
-        status = jp_boost_log_loss(&rows[0], rows.shape[0], &label[0], &weight[0], &scores[0, 0],
-                                   k, s, &gradient[0, 0], &curvature[0, 0], &slopes[0, 0])
+        status = jp_boost_log_loss(&label[0], &weight[0], &scores[0, 0], k, 0, n, s, g, h,
+                                   &slopes[0, 0])
     check(status)
 
 
-def leaf_values(const uint32_t[::1] rows, const int32_t[::1] leaf_of, const float[:, ::1] gradient,
+def square_loss_slopes(const float[::1] target, const float[::1] weight,
+                       const float[:, ::1] scores, float[:, ::1] slopes):
+    """Slopes of half the squared error to grow on (OUT)."""
+    cdef int64_t n = scores.shape[0]
+    require(n > 0 and target.shape[0] == n and weight.shape[0] == n and slopes.shape[0] == n
+            and scores.shape[1] == 1 and slopes.shape[1] == JP_SLOPES_ONE, "entries for each row")
+    with nogil:
+        jp_boost_square_loss(&target[0], &weight[0], &scores[0, 0], 0, n, &slopes[0, 0])
+
+
+def leaf_values(const int32_t[::1] leaf_of, const float[:, ::1] gradient,
                 const float[:, ::1] curvature, double penalty, double rate, double most,
                 double[::1] work, float[:, ::1] values):
     """Newton steps of the leaves (OUT)."""
-    cdef int64_t k = gradient.shape[1]
+    cdef int64_t n = leaf_of.shape[0], k = gradient.shape[1]
     require(curvature.shape[1] == k and values.shape[1] == k, "entries for each score")
+    require(n > 0 and gradient.shape[0] == n and curvature.shape[0] == n, "entries for each row")
     require(work.shape[0] >= 2 * values.shape[0] * k, "work space")
     cdef int status
     with nogil:
-        status = jp_boost_leaf_values(&rows[0], rows.shape[0], &leaf_of[0], &gradient[0, 0],
-                                      &curvature[0, 0], k, values.shape[0], penalty, rate, most,
-                                      &work[0], &values[0, 0])
+        status = jp_boost_leaf_values(&leaf_of[0], n, &gradient[0, 0], &curvature[0, 0], k,
+                                      values.shape[0], penalty, rate, most, &work[0],
+                                      &values[0, 0])
+    check(status)
+
+
+def move(const int32_t[::1] leaf_of, const float[:, ::1] values, float[:, ::1] scores):
+    """Add the values of their leaves to the scores of rows."""
+    cdef int64_t n = leaf_of.shape[0], k = scores.shape[1]
+    require(scores.shape[0] == n and values.shape[1] == k, "entries for each row")
+    if n == 0:
+        return
+    cdef int status
+    with nogil:
+        status = jp_boost_move(&leaf_of[0], &values[0, 0], k, 0, n, &scores[0, 0])
     check(status)
 
 

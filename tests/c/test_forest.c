@@ -237,6 +237,32 @@ static void check_descent(const table *t, int64_t start, int64_t stop) {
 
 /* ---- boosting ---- */
 
+/* All nodes compared at once: the same leaves; rows stand in columns of whole vectors. */
+static void check_small(const table *t, const jp_grown *g, const int32_t *leaf_of) {
+    const int64_t stride = (t->n + 255) / 256 * 256;
+    const size_t words = (size_t)((JP_THRESHOLD_SETS + g->n_sets) * JP_SET_WORDS);
+    uint8_t *by_column = allocate((size_t)(stride * t->d));
+    uint32_t *sets = allocate(sizeof(uint32_t) * words);
+    int32_t *leaf = allocate(sizeof(int32_t) * (size_t)t->n);
+    float *values = allocate(sizeof(float) * (size_t)g->n_leaves);
+    float *scores = allocate(sizeof(float) * (size_t)t->n);
+    memset(by_column, 0, (size_t)(stride * t->d));
+    for (int64_t j = 0; j < t->d; j++)
+        memcpy(by_column + j * stride, t->by_column + j * t->n, (size_t)t->n);
+    CHECK(jp_forest_thresholds(sets) == JP_OK);
+    memcpy(sets + JP_THRESHOLD_SETS * JP_SET_WORDS, g->sets,
+           sizeof(uint32_t) * (size_t)(g->n_sets * JP_SET_WORDS));
+    CHECK(jp_forest_small_leaves(g, sets, by_column, stride, t->n, leaf) == JP_OK);
+    CHECK(jp_boost_steps(g, 1, 0.1, 5, values) == JP_OK);
+    for (int64_t i = 0; i < t->n; i++) {
+        CHECK(leaf[i] == leaf_of[i]);
+        scores[i] = -values[leaf[i]];
+    }
+    CHECK(jp_boost_move(leaf, values, 1, 0, t->n, scores) == JP_OK);
+    for (int64_t i = 0; i < t->n; i++) CHECK(scores[i] == 0);
+    free(by_column), free(sets), free(leaf), free(values), free(scores);
+}
+
 static void check_boosting(const table *t, int64_t width, int64_t most_leaves) {
     float *slopes = allocate(sizeof(float) * (size_t)(t->n * width));
     int32_t *leaf_of = allocate(sizeof(int32_t) * (size_t)t->n);
@@ -249,6 +275,7 @@ static void check_boosting(const table *t, int64_t width, int64_t most_leaves) {
     CHECK(g.n_leaves <= most_leaves && g.n_nodes == 2 * g.n_leaves - 1);
     for (int64_t i = 0; i < t->n; i++)
         CHECK(leaf_of[i] == walk(g.node, g.sets, t->descend + i * t->d));
+    if (g.n_leaves <= JP_SMALL_LEAVES) check_small(t, &g, leaf_of);
     free(slopes), free(leaf_of), free(work);
     free_room(&g);
 }
@@ -261,10 +288,14 @@ static void check_slopes(const table *t) {
     float *slopes = allocate(sizeof(float) * n * (size_t)width);
     for (int64_t i = 0; i < t->n * k; i++) scores[i] = (float)draw_between(-3, 3);
     for (int64_t i = 0; i < 8 * k; i++) sketch[i] = (float)draw_between(-1, 1);
-    CHECK(jp_boost_log_loss(t->rows, t->n, t->label, t->weight, scores, k, sketch, gradient,
+    const int64_t middle = t->n / 3;
+    CHECK(jp_boost_log_loss(t->label, t->weight, scores, k, 0, middle, sketch, gradient,
+                            curvature, slopes) == JP_OK);
+    CHECK(jp_boost_log_loss(t->label, t->weight, scores, k, middle, t->n, sketch, gradient,
                             curvature, slopes) == JP_OK);
     for (int64_t i = 0; i < t->n; i++) {
         double sum = 0;
+        if (k == 1) gradient[i] = slopes[2 * i], curvature[i] = slopes[2 * i + 1];
         for (int64_t j = 0; j < k; j++) {
             sum += gradient[i * k + j];
             CHECK(curvature[i * k + j] > 0 && curvature[i * k + j] <= 0.25001 * t->weight[i]);

@@ -19,6 +19,8 @@ from jointprob.threads import run_tasks
 TREES_A_TASK = 8
 MOST_DRAWN = 10_000  # rows of a tree's bag: of many rows, trees of fewer differ more, and are quick
 PILOT_TREES = 64  # grown first, to choose how much leaves shrink
+HOLED_TREES = 48  # that judge rows with cells taken away, where rows are many
+LOSS_ROWS = 5000  # on which strengths are compared, at most
 Floats = NDArray[np.float64]
 
 STRENGTHS = (0.0, 0.5, 2.0, 8.0, 40.0)
@@ -60,7 +62,7 @@ class Bag:
         self, by_row: NDArray[np.uint8], rows: NDArray[np.int64], n_rows: int, seed: int,
         baseline: Means, n_jobs: int | None,
     ) -> Means:  # fmt: skip
-        """The means of training rows, descending both ways, by the trees grown without each.
+        """The means of training rows, descending both ways, by some trees grown without each.
 
         Parameters
         ----------
@@ -76,6 +78,8 @@ class Bag:
             For rows that every tree saw.
         """
 
+        trees = range(min(len(self.trees), HOLED_TREES if n_rows > MOST_DRAWN else len(self.trees)))
+
         def add(tree: int) -> tuple[NDArray[np.int64], Means]:
             outside = np.flatnonzero(bootstrap(seed, tree, n_rows)[rows] == 0)
             out = np.zeros((len(outside), self.trees.n_outputs), np.float32)
@@ -83,7 +87,7 @@ class Bag:
             return outside, out
 
         sums, times = np.zeros((len(rows), len(baseline))), np.zeros((len(rows), 1))
-        for outside, said in run_tasks([partial(add, t) for t in range(len(self.trees))], n_jobs):
+        for outside, said in run_tasks([partial(add, t) for t in trees], n_jobs):
             sums[outside] += said
             times[outside] += 1
         return np.where(times > 0, sums / np.maximum(times, 1), baseline).astype(np.float32)
@@ -111,20 +115,62 @@ def fit_bag(
     means : float32 (n_rows, n_kept)
         Mean over the trees grown without the row; the target's baseline where there is none.
     """
-    binned.kernel, binned.by_row  # noqa: B018 (made once, before threads share them)
-    grow = partial(_grow, binned, target, growth, seed)
-    pilot = _run(grow, range(min(n_trees, PILOT_TREES)), STRENGTHS, n_jobs)
-    best = int(np.argmin([_loss(pilot, i, target) for i in range(len(STRENGTHS))]))
-    for task in pilot:
-        task.values[:], task.sums[:] = [task.values[best]], [task.sums[best]]
-    n_grown = sum(len(task.trees) for task in pilot)
-    tasks = pilot + _run(grow, range(n_grown, n_trees), STRENGTHS[best : best + 1], n_jobs)
-    packed = pack(
-        [tree for task in tasks for tree in task.trees],
-        [values for task in tasks for values in task.values[0]],
-    )
-    gains = np.sum([task.gains for task in tasks], axis=0) / n_trees
-    return Bag(packed, gains), _mean(tasks, 0, target)
+    growing = GrowingBag(binned, target, growth, seed, n_jobs)
+    growing.grow(n_trees)
+    return growing.bag(), growing.means()
+
+
+class GrowingBag:
+    """A bag that may be looked at before all its trees are grown.
+
+    Parameters are those of `fit_bag`.
+    """
+
+    def __init__(
+        self, binned: Binned, target: Target, growth: Growth, seed: int, n_jobs: int | None
+    ) -> None:
+        binned.kernel, binned.by_row  # noqa: B018 (made once, before threads share them)
+        self.target, self.n_jobs = target, n_jobs
+        self.sprout = partial(_grow, binned, target, growth, seed)
+        self.tasks: list[_Grown] = []
+        self.strengths = STRENGTHS
+
+    def __len__(self) -> int:
+        return sum(len(task.trees) for task in self.tasks)
+
+    def grow(self, n_trees: int) -> None:
+        """Grow on, until there are so many trees."""
+        for stop in (min(n_trees, PILOT_TREES), n_trees):
+            if len(self) >= PILOT_TREES:
+                self._settle()
+            self.tasks += _run(self.sprout, range(len(self), stop), self.strengths, self.n_jobs)
+
+    def means(self) -> Means:
+        """Of each row, by the trees grown without it, (n_rows, n_kept)."""
+        return _mean(self.tasks, self._best(), self.target)
+
+    def bag(self) -> Bag:
+        """The trees grown so far."""
+        best = self._best()
+        packed = pack(
+            [tree for task in self.tasks for tree in task.trees],
+            [values for task in self.tasks for values in task.values[best]],
+        )
+        return Bag(packed, np.sum([task.gains for task in self.tasks], axis=0) / len(self))
+
+    def _best(self) -> int:
+        """The strength of least loss."""
+        if len(self.strengths) == 1:
+            return 0
+        losses = [_loss(self.tasks, i, self.target) for i in range(len(self.strengths))]
+        return int(np.argmin(losses))
+
+    def _settle(self) -> None:
+        """Choose the strength for good."""
+        best = self._best()
+        self.strengths = self.strengths[best : best + 1]
+        for task in self.tasks:
+            task.values[:], task.sums[:] = [task.values[best]], [task.sums[best]]
 
 
 def bootstrap(seed: int, tree: int, n_rows: int) -> NDArray[np.uint8]:
@@ -189,4 +235,6 @@ def _mean(tasks: Sequence[_Grown], strength: int, target: Target) -> Means:
 
 
 def _loss(tasks: Sequence[_Grown], strength: int, target: Target) -> float:
-    return target.loss(_mean(tasks, strength, target))
+    """On some of the rows."""
+    rows = np.arange(0, len(tasks[0].times), -(-len(tasks[0].times) // LOSS_ROWS))
+    return float(target.take(rows).loss(_mean(tasks, strength, target)[rows]))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _forest
 from jointprob.forest.bins import Binned
-from jointprob.forest.trees import Nursery, Tree, Trees, pack
+from jointprob.forest.trees import Nursery, Tree, Trees, pack, padded
 from jointprob.threads import run_tasks
 
 Scores = NDArray[np.float32]
@@ -48,13 +47,17 @@ class Boosting:
     most_depth: int = 32
 
 
-def boosting_for(n_rows: int) -> Boosting:
-    """Smaller steps and smaller leaves for few rows, where both cost little."""
-    few = n_rows < 5000
+def boosting_for(n_rows: int, n_scores: int = 1) -> Boosting:
+    """Smaller steps and smaller leaves for few rows, where both cost little.
+
+    Of many classes a tree sees a sketch of the gradients, and larger steps lose nothing. Runs are
+    averaged, which allows of larger steps than for a run alone.
+    """
+    few, sketched = n_rows < 5000, n_scores >= 2 * _forest.SLOPES_MANY
     return Boosting(
-        rate=0.05 if few else 0.1,
-        most_trees=600 if few else 400,
-        patience=40 if few else 25,
+        rate=0.075 if few else 0.2 if sketched else 0.12,
+        most_trees=400 if few else 300,
+        patience=30 if few else 15,
         least_rows=float(np.clip(n_rows / 100, 3, 20)),
     )
 
@@ -83,17 +86,26 @@ class Loss:
     def of_labels(self) -> bool:
         return self.target.dtype == np.uint16
 
-    def value(self, scores: Scores, rows: NDArray[np.uint32]) -> float:
-        """Weighted mean loss of rows with these scores."""
-        target, weight = self.target[rows], self.weight[rows]
+    def take(self, rows: NDArray[np.int64]) -> Loss:
+        """The rows at these positions."""
+        return Loss(self.target[rows], self.weight[rows], self.start)
+
+    def start_scores(self) -> Scores:
+        """Of every row, (n_rows, n_scores)."""
+        return np.tile(self.start, (len(self.target), 1))
+
+    def value(self, scores: Scores) -> float:
+        """Weighted mean loss at these scores."""
+        target, weight = self.target, self.weight
         if not self.of_labels:
-            return float(np.average((scores[:, 0] - target) ** 2, weights=weight))
-        if self.n_scores == 1:
-            margin = np.where(target == 1, scores[:, 0], -scores[:, 0])
-            return float(np.average(np.logaddexp(0, -margin), weights=weight))
-        most = scores.max(axis=1)
-        total = np.log(np.exp(scores - most[:, None]).sum(axis=1)) + most
-        return float(np.average(total - scores[np.arange(len(rows)), target], weights=weight))
+            losses = (scores[:, 0] - target) ** 2
+        elif self.n_scores == 1:
+            losses = np.logaddexp(0, np.where(target == 1, -scores[:, 0], scores[:, 0]))
+        else:
+            most = scores.max(axis=1)
+            total = np.log(np.exp(scores - most[:, None]).sum(axis=1)) + most
+            losses = total - scores[np.arange(len(target)), target]
+        return float(np.dot(losses, weight) / weight.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +179,10 @@ class _Run:
     losses: list[float]  # on the rows held out, before the first tree and after each
     n_rows: int
 
+    @property
+    def losses_since_best(self) -> int:
+        return len(self.losses) - int(np.argmin(self.losses))
+
 
 def fit_boosted(
     binned: Binned,
@@ -185,7 +201,6 @@ def fit_boosted(
         Of each row by the run that did not see it.
     """
     n_folds = int(folds.max()) + 1
-    binned.kernel, binned.by_row  # noqa: B018 (made once, before threads share them)
     tasks = [partial(_boost, binned, loss, folds, fold, how, seed) for fold in range(n_folds)]
     runs = run_tasks(tasks, n_jobs)
     n_trees = _best_length(runs)
@@ -213,43 +228,80 @@ def _best_length(runs: list[_Run]) -> int:
 def _boost(
     binned: Binned, loss: Loss, folds: NDArray[np.int64], fold: int, how: Boosting, seed: int
 ) -> _Run:
-    n, k = binned.n_rows, loss.n_scores
-    rows = np.flatnonzero(folds != fold).astype(np.uint32)
-    held_out = np.flatnonzero(folds == fold).astype(np.uint32)
-    outside = binned.by_row[held_out]
-    width = _forest.SLOPES_ONE if k == 1 else _forest.SLOPES_MANY
-    nursery = Nursery(how.most_leaves, 2)
-    work = np.empty(binned.kernel.boost_work_size(len(rows), width, how.most_leaves), np.uint8)
-    sums = np.empty(2 * how.most_leaves * k)
-    gradient, curvature = np.empty((n, k), np.float32), np.empty((n, k), np.float32)
-    slopes, leaf_of = np.zeros((n, width), np.float32), np.zeros(n, np.int32)
-    scores = np.tile(loss.start, (n, 1))
+    inside, outside = (np.flatnonzero(side) for side in (folds != fold, folds == fold))
     random = np.random.Generator(np.random.Philox(key=[seed, SKETCH_STREAM]))
-    trees: list[Tree] = []
-    values: list[NDArray[np.float32]] = []
-    losses = [loss.value(scores[held_out], held_out)]
-    for _ in range(how.most_trees):
-        _slopes(loss, rows, scores, _sketch(k, random), gradient, curvature, slopes)
-        nursery.kernel.boost(
-            binned.kernel, rows, slopes, how.most_leaves, how.most_depth, how.least_rows,
-            how.penalty, how.level_penalty, how.level_rows, 1e-6, leaf_of, work,
-        )  # fmt: skip
-        n_leaves = nursery.kernel.n_leaves
-        if n_leaves == 1:
+    grower = _Grower(binned.take(inside), loss.take(inside), how)
+    judge = _Judge(binned.take(outside), loss.take(outside))
+    run = _Run([], [], [judge.loss()], len(outside))
+    while len(run.trees) < how.most_trees and run.losses_since_best <= how.patience:
+        value = grower.grow(_sketch(loss.n_scores, random))
+        if len(value) == 1:
             break
-        value = np.empty((n_leaves, k), np.float32)
-        most = MOST_STEP if loss.of_labels else np.inf
-        _forest.leaf_values(
-            rows, leaf_of, gradient, curvature, how.penalty, how.rate, most, sums, value
+        judge.move(grower.nursery, value)
+        run.trees.append(grower.nursery.tree())
+        run.values.append(value)
+        run.losses.append(judge.loss())
+    return run
+
+
+class _Grower:
+    """The rows that trees are grown on, and their scores."""
+
+    def __init__(self, binned: Binned, loss: Loss, how: Boosting) -> None:
+        n, k = binned.n_rows, loss.n_scores
+        self.kernel, self.loss, self.how = binned.kernel, loss, how
+        self.nursery = Nursery(how.most_leaves, 2)
+        self.rows, self.leaf_of = np.arange(n, dtype=np.uint32), np.empty(n, np.int32)
+        width = _forest.SLOPES_ONE if k == 1 else _forest.SLOPES_MANY
+        self.slopes = np.empty((n, width), np.float32)
+        self.gradient, self.curvature = (
+            np.empty((n if k > 1 else 0, k), np.float32) for _ in range(2)
         )
-        scores[rows] += value[leaf_of[rows]]
-        scores[held_out] += value[nursery.leaves(outside)]
-        trees.append(nursery.tree())
-        values.append(value)
-        losses.append(loss.value(scores[held_out], held_out))
-        if len(losses) - np.argmin(losses) > how.patience:
-            break
-    return _Run(trees, values, losses, len(held_out))
+        self.scores = loss.start_scores()
+        self.work = np.empty(self.kernel.boost_work_size(n, width, how.most_leaves), np.uint8)
+        self.sums = np.empty(2 * how.most_leaves * k)
+
+    def grow(self, sketch: Scores | None) -> Scores:
+        """Grow a tree in the nursery; returns the values of its leaves, (n_leaves, n_scores)."""
+        how, loss, grown = self.how, self.loss, self.nursery.kernel
+        if loss.of_labels:
+            _forest.log_loss_slopes(
+                loss.target, loss.weight, self.scores, sketch, self.gradient, self.curvature,
+                self.slopes,
+            )  # fmt: skip
+        else:
+            _forest.square_loss_slopes(loss.target, loss.weight, self.scores, self.slopes)
+        grown.boost(
+            self.kernel, self.rows, self.slopes, how.most_leaves, how.most_depth, how.least_rows,
+            how.penalty, how.level_penalty, how.level_rows, 1e-6, self.leaf_of, self.work,
+        )  # fmt: skip
+        value = np.empty((grown.n_leaves, loss.n_scores), np.float32)
+        most = MOST_STEP if loss.of_labels else np.inf
+        if loss.n_scores == 1:
+            grown.steps(how.penalty, how.rate, most, value)
+        else:
+            _forest.leaf_values(
+                self.leaf_of, self.gradient, self.curvature, how.penalty, how.rate, most,
+                self.sums, value,
+            )  # fmt: skip
+        _forest.move(self.leaf_of, value, self.scores)
+        return value
+
+
+class _Judge:
+    """The rows held out, and their scores."""
+
+    def __init__(self, binned: Binned, loss: Loss) -> None:
+        self.target, self.by_column = loss, padded(binned.by_column)
+        self.leaf, self.scores = np.empty(binned.n_rows, np.int32), loss.start_scores()
+
+    def move(self, nursery: Nursery, value: Scores) -> None:
+        """Add what the tree grown last says."""
+        nursery.small_leaves(self.by_column, self.leaf)
+        _forest.move(self.leaf, value, self.scores)
+
+    def loss(self) -> float:
+        return self.target.value(self.scores)
 
 
 def _sketch(n_scores: int, random: np.random.Generator) -> Scores | None:
@@ -263,23 +315,3 @@ def _sketch(n_scores: int, random: np.random.Generator) -> Scores | None:
     else:
         sketch[:, :n] = random.normal(size=(n_scores, n)) / np.sqrt(n)
     return sketch
-
-
-def _slopes(
-    loss: Loss,
-    rows: NDArray[np.uint32],
-    scores: Scores,
-    sketch: Scores | None,
-    gradient: Scores,
-    curvature: Scores,
-    slopes: Scores,
-) -> None:
-    target: NDArray[Any] = loss.target
-    if loss.of_labels:
-        _forest.log_loss_slopes(
-            rows, target, loss.weight, scores, sketch, gradient, curvature, slopes
-        )
-        return
-    gradient[:, 0] = loss.weight * (scores[:, 0] - target)
-    curvature[:, 0] = loss.weight
-    slopes[:, 0], slopes[:, 1] = gradient[:, 0], curvature[:, 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from jointprob import _forest
 from jointprob.forest.bins import Bytes
-from jointprob.threads import run_blocks
+from jointprob.threads import run_blocks, run_tasks
 
 Values = NDArray[Any]  # float32, or uint16 in units of 1 / SHARE_UNITS
 SHARE_UNITS = 65535
 BLOCK_ROWS, BOTH_WAYS_ROWS = 4096, 64
+TREE_GROUPS, FEW_ROWS = 4, 256
 
 
+LANES = 256  # rows that small trees compare at a time
 NODE_WORDS = 4  # int32 words of a node
 
 
@@ -113,6 +115,23 @@ class Nursery:
         forest.leaves(0, by_row, 0, len(by_row), leaves)
         return leaves
 
+    def small_leaves(self, by_column: Bytes, leaves: NDArray[np.int32]) -> None:
+        """The same (OUT), quicker, in a tree of at most `_forest.SMALL_LEAVES` leaves.
+
+        Parameters
+        ----------
+        by_column : uint8 (n_columns, n), see `padded`
+        """
+        self.kernel.small_leaves(self.sets, by_column, leaves)
+
+
+def padded(by_column: Bytes) -> Bytes:
+    """Bins with room after the last row of each column, as `Nursery.small_leaves` needs it."""
+    n_columns, n = by_column.shape
+    out = np.zeros((n_columns, -(-n // LANES) * LANES), np.uint8)
+    out[:, :n] = by_column
+    return out
+
 
 @dataclass(frozen=True, eq=False)
 class Trees:
@@ -176,15 +195,30 @@ class Trees:
         weight that went there.
         """
         kernel, values = self.kernel, self.values
-        one_way = kernel.add_shares if values.dtype == np.uint16 else kernel.add
+        if both_ways:
 
-        def add(start: int, stop: int) -> None:
-            if both_ways:
+            def add(start: int, stop: int) -> None:
                 kernel.add_both_ways(values, True, by_row, start, stop, out)
-            else:
-                one_way(values, by_row, start, stop, out)
 
-        run_blocks(add, len(by_row), BOTH_WAYS_ROWS if both_ways else BLOCK_ROWS, n_jobs)
+            run_blocks(add, len(by_row), BOTH_WAYS_ROWS, n_jobs)
+            return
+        # Groups of trees are tasks as well: trees come from afar, and so each comes once. A row's
+        # sums are the same however many rows there are.
+        bounds = np.linspace(0, len(self), min(len(self), TREE_GROUPS) + 1).astype(int)
+        groups = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+        blocks = [(i, min(i + BLOCK_ROWS, len(by_row))) for i in range(0, len(by_row), BLOCK_ROWS)]
+
+        def part(block: tuple[int, int], group: tuple[int, int]) -> NDArray[np.float32]:
+            rows = by_row[slice(*block)]
+            sums = np.zeros((len(rows), out.shape[1]), np.float32)
+            kernel.add(values, rows, 0, len(rows), sums, *group)
+            return sums
+
+        tasks = [partial(part, block, group) for block in blocks for group in groups]
+        parts = iter(run_tasks(tasks, n_jobs if len(by_row) > FEW_ROWS else 1))
+        for start, stop in blocks:
+            for _ in groups:
+                out[start:stop] += next(parts)
 
 
 def pack(trees: Sequence[Tree], values: Sequence[Values]) -> Trees:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ from jointprob.table import Table
 from jointprob.threads import run_blocks
 
 FOLD_STREAM = 21  # second word of the key: no two uses of a seed share a stream
-UNSAVED = {"saved": False}
 MANY_CELLS = 8_000_000  # numbers in the transitions of all classes, at most
 
 
@@ -52,22 +51,6 @@ class ClassTrees:
 
 
 @dataclass(frozen=True, eq=False)
-class Holes:
-    """Some rows of the fit with fewer cells, to be scored out of fold as well.
-
-    Parameters
-    ----------
-    rows : int64 (n_holed,)
-        Positions in the table of the fit.
-    table : Table
-        What is left of each of them.
-    """
-
-    rows: Sizes
-    table: Table
-
-
-@dataclass(frozen=True, eq=False)
 class ClassJoints:
     """p(x | class): for every class the same bag of trees, each with tables of the class's own.
 
@@ -77,21 +60,11 @@ class ClassJoints:
     trees : tuple of ClassTrees
     log_weights : float64 (n_trees,)
         Log weights of the trees in the mixture p(x | c), the same for all classes, nats.
-    out_of_fold : float64 (n_rows, n_classes)
-        `log_prob` of the rows of the fit, each under tables adapted without the row's fold.
-    out_of_fold_evidence : float64 (n_rows, n_classes)
-        `evidence` of the same.
-    holed_evidence : float64 (n_holed, n_classes)
-        `evidence` of the rows with holes, each without the row's fold.
     """
 
     encoding: Encoding
     trees: tuple[ClassTrees, ...]
     log_weights: Floats
-    # What the rows of the fit were told is of no use after it, and no business of a file.
-    out_of_fold: Floats = field(default_factory=lambda: np.empty((0, 0)), metadata=UNSAVED)
-    out_of_fold_evidence: Floats = field(default_factory=lambda: np.empty((0, 0)), metadata=UNSAVED)
-    holed_evidence: Floats = field(default_factory=lambda: np.empty((0, 0)), metadata=UNSAVED)
 
     @property
     def n_classes(self) -> int:
@@ -107,34 +80,50 @@ class ClassJoints:
         """
         return self.both(table, n_jobs)[0]
 
-    def evidence(self, table: Table, n_jobs: int | None = None) -> Floats:
+    def evidence(
+        self, table: Table, n_jobs: int | None = None, asked: NDArray[np.bool_] | None = None
+    ) -> Floats:
         """The trees' log densities averaged: the log-linear pool.
 
         No density, but better than one in Bayes' rule: trees are all wrong in ways of their own,
         and the mean of their logarithms lets each of them speak on every row.
 
+        Parameters
+        ----------
+        asked : bool (n_rows, n_classes), optional
+            Of which classes; all if not given.
+
         Returns
         -------
         float64 (n_rows, n_classes)
-            Nats.
+            Nats; 0 where not asked.
         """
-        return self.both(table, n_jobs)[1]
+        return self._scores(table, n_jobs, asked).mean(axis=0)
 
     def both(self, table: Table, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """`log_prob` and `evidence` for the price of one."""
+        scores = self._scores(table, n_jobs)
+        return _mixture(scores, self.log_weights), scores.mean(axis=0)
+
+    def _scores(
+        self, table: Table, n_jobs: int | None, asked: NDArray[np.bool_] | None = None
+    ) -> Floats:
+        """Log densities by each tree, (n_trees, n_rows, n_classes); 0 where not asked."""
         encoded = self.encoding.encode(table, n_jobs)
-        scores = np.empty((len(self.trees), table.n_rows, self.n_classes))
+        scores = np.zeros((len(self.trees), table.n_rows, self.n_classes))
         for m, trees in enumerate(self.trees):
             parts = trees.pooled.numeric_parts(encoded.z)
 
             def score(start: int, stop: int, m: int = m, parts: list[Points] = parts) -> None:
-                rows = np.arange(start, stop)
                 for c, tree in enumerate(self.trees[m].classes):
-                    scores[m, start:stop, c] = log_prob_of(tree, encoded.codes, parts, rows)
+                    rows = np.arange(start, stop)
+                    if asked is not None:
+                        rows = rows[asked[start:stop, c]]
+                    own = log_prob_of(tree, encoded.codes, parts, rows)
+                    scores[m, rows, c] = own + encoded.log_jacobian[rows]
 
             run_blocks(score, table.n_rows, BLOCK_ROWS, n_jobs)
-        scores += encoded.log_jacobian[:, None]
-        return _mixture(scores, self.log_weights), scores.mean(axis=0)
+        return scores
 
     def members(self, log_prior: Floats) -> tuple[Member, ...]:
         """The mixture over classes as the members of a joint: p(x) = sum_c p(c) p(x | c).
@@ -152,6 +141,60 @@ class ClassJoints:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What class joints say of rows of the fit, each under tables adapted without its fold.
+
+    Parameters
+    ----------
+    table : Table
+        Of the fit.
+    joints : ClassJoints
+    task : Task
+    families : tuple of Families
+    strength : Strength
+    place : int64 (n_rows,)
+        Of each row of the table among the rows of the task; -1 for rows of weight 0.
+    """
+
+    table: Table
+    joints: ClassJoints
+    task: Task
+    families: tuple[Families, ...]
+    strength: Strength
+    place: Sizes
+
+    def log_prob(self, rows: Sizes) -> Floats:
+        """`ClassJoints.log_prob` of rows at these positions, (n_rows, n_classes)."""
+        return self.both(rows, self.table.take(rows))[0]
+
+    def evidence(self, rows: Sizes, holed: Table | None = None) -> Floats:
+        """`ClassJoints.evidence` of rows at these positions, (n_rows, n_classes).
+
+        Parameters
+        ----------
+        holed : Table, optional
+            What is left of each of the rows, where cells were taken away.
+        """
+        return self.both(rows, self.table.take(rows) if holed is None else holed)[1]
+
+    def both(self, rows: Sizes, cells: Table) -> tuple[Floats, Floats]:
+        """The two for the price of one."""
+        mixed, mean = (np.empty((len(rows), self.task.n_classes)) for _ in range(2))
+        place = self.place[rows]
+        absent, known = np.flatnonzero(place < 0), np.flatnonzero(place >= 0)
+        if len(absent):
+            mixed[absent], mean[absent] = self.joints.both(cells.take(absent), self.task.n_jobs)
+        encoded = self.joints.encoding.encode(cells.take(known), self.task.n_jobs)
+        scores = np.concatenate(
+            [f.out_of_fold([self.strength], place[known], encoded) for f in self.families]
+        )
+        scores += encoded.log_jacobian[:, None]
+        mixed[known] = _mixture(scores, self.joints.log_weights)
+        mean[known] = scores.mean(axis=0)
+        return mixed, mean
+
+
 def fit_class_joints(
     table: Table,
     labels: NDArray[np.int64],
@@ -160,8 +203,7 @@ def fit_class_joints(
     seed: int = 0,
     n_jobs: int | None = None,
     n_trees: int | None = None,
-    holes: Holes | None = None,
-) -> ClassJoints:
+) -> tuple[ClassJoints, OutOfFold]:
     """Fit p(x | class) for every class.
 
     Trees are fitted to the rows of all classes together; the tables of each class lean on theirs
@@ -182,12 +224,12 @@ def fit_class_joints(
         Threads; the result does not depend on it, nor on the order of the rows.
     n_trees : int, optional
         Trees of the bag; by the size of the table if not given.
-    holes : Holes, optional
-        Rows with fewer cells to score out of fold; of positive weight.
 
     Returns
     -------
-    ClassJoints
+    joints : ClassJoints
+    out_of_fold : OutOfFold
+        To ask what they say of the rows of the fit.
 
     Raises
     ------
@@ -219,58 +261,26 @@ def fit_class_joints(
     task = Task(rows, labels[order], _folds(table, labels, order, seed), n_classes, n_jobs)
     families = grow_families(task, prior, _plans(prior, n_classes, n_trees), seed)
     strength = choose_strength(task, families)
-    return _finish(table, encoding, task, families, strength, order, holes)
+    place = np.full(table.n_rows, -1)
+    place[order] = np.arange(len(order))  # of repeats any one: they share a fold
+    joints = _finish(encoding, task, families, strength)
+    return joints, OutOfFold(table, joints, task, tuple(families), strength, place)
 
 
 def _finish(
-    table: Table,
-    encoding: Encoding,
-    task: Task,
-    families: list[Families],
-    strength: Strength,
-    order: Sizes,
-    holes: Holes | None,
+    encoding: Encoding, task: Task, families: list[Families], strength: Strength
 ) -> ClassJoints:
-    """Adapt for good, score every row out of its fold, weigh the trees."""
-    every = np.arange(len(task.labels))
-    scores = np.concatenate([family.out_of_fold([strength], every) for family in families])
-    some = every[:: -(-len(every) // CHOICE_ROWS)]
-    own = scores[:, some, task.labels[some]].T
-    log_weights = np.log(mixture_weights(own, task.rows.weight[some])[0])
+    """Adapt for good, and weigh the trees."""
+    some = np.arange(len(task.labels))[:: -(-len(task.labels) // CHOICE_ROWS)]
+    log_weights = np.zeros(1)
+    if len(families) > 1:
+        own = np.stack([family.own(strength, some) for family in families], axis=1)
+        log_weights = np.log(mixture_weights(own, task.rows.weight[some])[0])
     trees = tuple(
         ClassTrees(family.whole.pooled, family.whole.adapted(strength), strength)
         for family in families
     )
-    empty = np.empty((table.n_rows, task.n_classes))
-    holed = _score_holes(holes, encoding, task, families, strength, order)
-    joints = ClassJoints(encoding, trees, log_weights, empty, empty.copy(), holed)
-    scores += encoding.encode(table.take(order), task.n_jobs).log_jacobian[:, None]
-    joints.out_of_fold[order] = _mixture(scores, log_weights)
-    joints.out_of_fold_evidence[order] = scores.mean(axis=0)
-    absent = np.setdiff1d(np.arange(table.n_rows), order)  # of weight 0: no tree saw them
-    if len(absent):
-        mixed, mean = joints.both(table.take(absent), task.n_jobs)
-        joints.out_of_fold[absent], joints.out_of_fold_evidence[absent] = mixed, mean
-    return joints
-
-
-def _score_holes(
-    holes: Holes | None,
-    encoding: Encoding,
-    task: Task,
-    families: list[Families],
-    strength: Strength,
-    order: Sizes,
-) -> Floats:
-    """Evidence of the rows with holes, out of fold."""
-    if holes is None:
-        return np.empty((0, task.n_classes))
-    place = np.empty(int(order.max()) + 1, np.int64)
-    place[order] = np.arange(len(order))  # of repeats any one: they share a fold
-    encoded = encoding.encode(holes.table, task.n_jobs)
-    chosen = place[holes.rows]
-    scores = [family.out_of_fold([strength], chosen, encoded)[0] for family in families]
-    return np.asarray(np.mean(scores, axis=0) + encoded.log_jacobian[:, None])
+    return ClassJoints(encoding, trees, log_weights)
 
 
 # ---- rows, folds, plans ----

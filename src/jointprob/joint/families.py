@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,7 +26,7 @@ POOLED_ROWS = 10_000  # the structure, and the prior of every class, show on so 
 POOLED_HELD_OUT = 2_000
 APART_ROWS = 1_500  # up to here every fold gets a pooled tree that did not see it
 VISITED_ROWS = 40_000  # rows times epochs of a pooled tree
-CHOICE_ROWS = 3_000  # strengths and weights of trees are chosen on at most so many rows
+CHOICE_ROWS = 1_500  # strengths and weights of trees are chosen on at most so many rows
 TABLES = ((0.5, 2.0), (2.0, 20.0), (5.0, 100.0), (10.0, 1000.0))  # marginal, state
 GAUSSIANS = (2.0, 6.0, 20.0, 60.0)  # mean and covariance
 COLDEST, HOTTEST = 0.02, 3.0  # exponents of the density that Bayes' rule may need
@@ -74,6 +74,7 @@ class Family:
         chosen = [np.flatnonzero((task.labels == c) & (task.folds == fold)) for c, fold in keys]
         tasks = [partial(expect, pooled, task.rows, rows, self.parts) for rows in chosen]
         self.known: list[dict[int, Statistics]] = [{} for _ in range(task.n_classes)]
+        self.kept: dict[tuple[int, int, Strength], LatentTree] = {}
         found = run_tasks(
             [t if len(r) else _nothing for t, r in zip(tasks, chosen, strict=True)], task.n_jobs
         )
@@ -118,11 +119,22 @@ class Family:
         -------
         float64 (n_strengths, n_rows)
         """
-        statistics = self.statistics(c, without=fold)
         codes = self.task.rows.codes if others is None else others.codes
         parts = self.parts if others is None else self.pooled.numeric_parts(others.z)
-        trees = (self.lean(statistics, strength) for strength in strengths)
+        trees = self._without(c, fold, strengths)
         return np.stack([log_prob_of(tree, codes, parts, rows) for tree in trees])
+
+    def _without(self, c: int, fold: int, strengths: Sequence[Strength]) -> Iterator[LatentTree]:
+        """Trees of a class without a fold; where one strength is asked for, it is kept."""
+        if len(strengths) == 1 and (c, fold, strengths[0]) in self.kept:
+            yield self.kept[c, fold, strengths[0]]
+            return
+        statistics = self.statistics(c, without=fold)
+        for strength in strengths:
+            tree = self.lean(statistics, strength)
+            if len(strengths) == 1:
+                self.kept[c, fold, strength] = tree
+            yield tree
 
 
 def _nothing() -> None:
@@ -158,14 +170,29 @@ class Families:
         -------
         float64 (n_strengths, n_chosen, n_classes)
         """
-        task = self.task
+        task, folds = self.task, self.task.folds[chosen]
         out = np.empty((len(strengths), len(chosen), task.n_classes))
 
         def score(c: int, fold: int) -> None:
-            places = np.flatnonzero(task.folds[chosen] == fold)
+            places = np.flatnonzero(folds == fold)
             if len(places):
                 rows = chosen[places] if others is None else places
                 out[:, places, c] = self.apart[fold].score(c, fold, strengths, rows, others)
+
+        tasks = [partial(score, c, f) for c in range(task.n_classes) for f in range(N_FOLDS)]
+        run_tasks(tasks, task.n_jobs)
+        return out
+
+
+    def own(self, strength: Strength, chosen: Sizes) -> Floats:
+        """Log density (without Jacobian) of each row by its own class, out of fold, (n_chosen,)."""
+        task, folds, labels = self.task, self.task.folds[chosen], self.task.labels[chosen]
+        out = np.empty(len(chosen))
+
+        def score(c: int, fold: int) -> None:
+            places = np.flatnonzero((folds == fold) & (labels == c))
+            if len(places):
+                out[places] = self.apart[fold].score(c, fold, [strength], chosen[places])[0]
 
         tasks = [partial(score, c, f) for c in range(task.n_classes) for f in range(N_FOLDS)]
         run_tasks(tasks, task.n_jobs)

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from jointprob.joint.classes import ClassJoints, Holes, fit_class_joints
+from jointprob.joint.classes import ClassJoints, OutOfFold, fit_class_joints
+from jointprob.predict.cells import Cells
+from jointprob.predict.holes import Holes
 from jointprob.predict.pool import Pool, fit_pool
-from jointprob.predict.predictive import Cells, PredictiveDistribution
+from jointprob.predict.predictive import PredictiveDistribution
 from jointprob.table import Table
 
 Floats = NDArray[np.float64]
@@ -53,14 +55,14 @@ class BinnedJoint:
         """Mean, (n_rows,)."""
         return _weighted_sum(bins, self.means[:, None])[:, 0]
 
-    def weights(self, bins: Floats, cells: Cells, shift: Floats) -> Floats:
-        """Weights of other cells, of the number less each row's shift, (n_rows, n_cells)."""
+    def below(self, bins: Floats, cells: Cells, shift: Floats) -> Floats:
+        """Probability below other cells, of the number less each row's shift, (n_rows, n_cells)."""
         own = PredictiveDistribution(
             self.cells, _weighted_sum(bins, self.shares), np.zeros(len(bins)), shift
         )
         below = own.cdf(cells.high[None, :] + shift[:, None])
         below[:, -1] = 1
-        return np.diff(below, axis=1, prepend=0)
+        return below
 
 
 def _weighted_sum(bins: Floats, values: Floats) -> Floats:
@@ -73,10 +75,34 @@ def _weighted_sum(bins: Floats, values: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Probabilities of the bins for rows of the fit, each without its fold."""
+    """Probabilities of the bins for rows of the fit, each without its fold.
 
-    whole: Floats
+    Parameters
+    ----------
+    model : BinnedJoint
+    joints : OutOfFold
+    rows : int64
+        Positions of the rows judged.
+    judged, holed : float64 (n_rows, n_bins)
+        Of the rows judged, and of those with holes.
+    """
+
+    model: BinnedJoint
+    joints: OutOfFold
+    rows: NDArray[np.int64]
+    judged: Floats
     holed: Floats
+
+    def all(self, n_rows: int) -> Floats:
+        """Of every row of the fit, (n_rows, n_bins)."""
+        out = np.empty((n_rows, self.judged.shape[1]))
+        others = np.setdiff1d(np.arange(n_rows), self.rows)
+        out[self.rows] = self.judged
+        if len(others):
+            pool = self.model.pool
+            said = self.joints.evidence(others) + pool.log_prior
+            out[others] = np.exp(pool.log_proba([said], len(others)))
+        return out
 
 
 def fit_binned(
@@ -86,6 +112,7 @@ def fit_binned(
     cells: Cells,
     cell: NDArray[np.uint8],
     holes: Holes,
+    judged: NDArray[np.int64],
     seed: int,
     n_jobs: int | None,
 ) -> tuple[BinnedJoint, Seen]:
@@ -95,29 +122,29 @@ def fit_binned(
     ----------
     cells, cell : Cells, uint8 (n_rows,)
         Cells of the number, and that of each row.
+    judged : int64
+        Rows that say which exponent predicts best.
     """
     n_bins = int(np.clip(len(number) // ROWS_A_BIN, LEAST_BINS, MOST_BINS))
     label = _bin_of_row(cell, weight, len(cells.low), n_bins)
     n_bins = int(label.max()) + 1
-    joints = fit_class_joints(table, label, weight, n_bins, seed, n_jobs, holes=holes)
+    joints, out_of_fold = fit_class_joints(table, label, weight, n_bins, seed, n_jobs)
     counts = np.bincount(label, weight, n_bins)
     log_prior = np.log(counts / counts.sum())
-    whole, holed = joints.out_of_fold_evidence + log_prior, joints.holed_evidence + log_prior
-    rows = holes.rows
-    pool = fit_pool([log_softmax(whole, axis=1)], log_prior, EXPECTED, label, weight)
-    strange_pool = fit_pool(
-        [log_softmax(holed, axis=1)], log_prior, EXPECTED, label[rows], weight[rows]
+    whole = out_of_fold.evidence(judged) + log_prior
+    holed = out_of_fold.evidence(holes.rows, holes.table) + log_prior
+    pool, strange_pool = (
+        fit_pool([log_softmax(said, axis=1)], log_prior, EXPECTED, label[rows], weight[rows])
+        for said, rows in ((whole, judged), (holed, holes.rows))
     )
     shares = np.zeros((n_bins, len(cells.low)))
     np.add.at(shares, (label, cell), weight)
     shares /= shares.sum(axis=1, keepdims=True)
     means = np.bincount(label, weight * number, n_bins) / counts
     model = BinnedJoint(joints, pool, strange_pool, cells, shares, means)
-    seen = Seen(
-        np.exp(pool.log_proba([whole], len(whole))),
-        np.exp(strange_pool.log_proba([holed], len(holed))),
-    )
-    return model, seen
+    judged_bins = np.exp(pool.log_proba([whole], len(whole)))
+    holed_bins = np.exp(strange_pool.log_proba([holed], len(holed)))
+    return model, Seen(model, out_of_fold, judged, judged_bins, holed_bins)
 
 
 def _bin_of_row(

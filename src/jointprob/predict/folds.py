@@ -17,6 +17,7 @@ FOLD_STREAM = 15  # second word of the key: no two uses of a seed share a stream
 MANY_ROWS = 5000
 LEAST_WEIGHT = 1e-30  # float32 would round what is less to 0, and leaves of no weight have no mean
 FEW_FOLDS, MANY_FOLDS = 4, 8
+JUDGED_ROWS = 8000  # at most
 
 
 def ordered_rows(
@@ -42,6 +43,12 @@ def ordered_rows(
 def scaled(weight: Floats) -> NDArray[np.float32]:
     """Weights of mean 1: how much leaves shrink must not depend on the unit of the weights."""
     return np.asarray(np.maximum(weight / weight.mean(), LEAST_WEIGHT), np.float32)
+
+
+def judged_rows(n_rows: int) -> NDArray[np.int64]:
+    """Positions of the rows on which members are weighed, at even steps."""
+    n = min(n_rows, JUDGED_ROWS)
+    return np.arange(n) * n_rows // max(n, 1)
 
 
 def assign_folds(label: NDArray[np.integer[Any]], seed: int) -> NDArray[np.int64]:

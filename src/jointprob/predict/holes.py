@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from jointprob.joint.classes import Holes
 from jointprob.table import MISSING, Table
 
 HOLED_ROWS = 1000  # at most
 HOLED_SHARE = (0.1, 0.6)  # of the cells of a row, from least to most
 HOLES_STREAM = 18  # second word of the key: no two uses of a seed share a stream
+
+
+@dataclass(frozen=True, eq=False)
+class Holes:
+    """Some rows of the fit with fewer cells.
+
+    Parameters
+    ----------
+    rows : int64 (n_holed,)
+        Positions in the table of the fit.
+    table : Table
+        What is left of each of them.
+    """
+
+    rows: NDArray[np.int64]
+    table: Table
 
 
 def make_holes(table: Table, seed: int) -> Holes:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from jointprob.forest.bagging import Bag, fit_bag
+from jointprob.forest.bagging import Bag, GrowingBag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, fit_class_joints
-from jointprob.predict.folds import assign_folds, scaled
+from jointprob.predict.folds import assign_folds, judged_rows, scaled
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
@@ -22,8 +22,10 @@ from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 
 PRIOR_ROWS = 0.5  # of every class
+FEW_CLASSES, IMPOSSIBLE = 2, 9.0  # nats below the likeliest class, from which joints are not asked
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
 
 
@@ -105,8 +107,23 @@ class LabelModel:
         members.append(
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
-        members.append(self.joints.evidence(table, n_jobs) + pool.log_prior if joints else None)
+        members.append(None)
+        if joints:
+            so_far = pool.log_proba(members, binned.n_rows) if asked[:-1].any() else None
+            members[-1] = self._by_joints(table, so_far, n_jobs) + pool.log_prior
         return pool.log_proba(members, binned.n_rows)
+
+    def _by_joints(self, table: Table, so_far: Floats | None, n_jobs: int | None) -> Floats:
+        """Evidence of the joints, of the classes that the other members leave possible.
+
+        Any other class keeps the odds to the likeliest one that these members give it.
+        """
+        if so_far is None or so_far.shape[1] <= FEW_CLASSES:
+            return self.joints.evidence(table, n_jobs)
+        rows, likeliest = np.arange(len(so_far)), so_far.argmax(axis=1)
+        possible = so_far > so_far[rows, likeliest, None] - IMPOSSIBLE
+        said = self.joints.evidence(table, n_jobs, possible)
+        return np.where(possible, said, said[rows, likeliest, None])
 
 
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
@@ -130,34 +147,47 @@ def fit_labels(
     log_prior = np.log(counts / counts.sum())
     prior = np.exp(log_prior).astype(np.float32)
     target = Labels(label.astype(np.uint16), scaled(weight), prior)
-    folds = assign_folds(target.label, seed)
+    folds, judged = assign_folds(target.label, seed), judged_rows(len(label))
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
-    bags, members = [], []
-    for i, random_splits in enumerate((False, True)):
-        growth = growth_for(binned.n_columns, random_splits)
-        bag, shares = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
-        bags.append(bag)
-        members.append(log_shares(spread(shares), prior))
-        progress(f"forest {i + 1}")
-    holes = make_holes(table, seed)
-    joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
+    joints, seen = fit_class_joints(table, label, weight, n_classes, seed, n_jobs)
+    others = [log_odds(scores[judged]), seen.evidence(judged) + log_prior]
     progress("joints of classes")
-    members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
-    pool = fit_pool([log_softmax(m, axis=1) for m in members], log_prior, EXPECTED, label, weight)
+
+    def pooled(shares: list[Floats32], others: list[Floats], rows: NDArray[np.int64]) -> Pool:
+        """Weights by what the members say of some rows of the fit."""
+        members = [*(log_shares(spread(one), prior) for one in shares), *others]
+        logs = [log_softmax(one, axis=1) for one in members]
+        return fit_pool(logs, log_prior, EXPECTED, label[rows], weight[rows])
+
+    # A third of the trees say which bags are worth growing on.
+    n_trees = trees_for(binned.n_rows)
+    kinds = [growth_for(binned.n_columns, random_splits) for random_splits in (False, True)]
+    growing = [GrowingBag(binned, target, k, seed + i, n_jobs) for i, k in enumerate(kinds)]
+    for bag in growing:
+        bag.grow(n_trees // 3)
+    worth = pooled([bag.means()[judged] for bag in growing], others, judged).weights > 0
+    for i, bag in enumerate(growing):
+        if worth[i]:
+            bag.grow(n_trees)
+        progress(f"forest {i + 1}")
+    pool = pooled([bag.means()[judged] for bag in growing], others, judged)
+    bags = tuple(bag.bag() for bag in growing)
+
     # The same members, of rows from which cells were taken away.
+    holes = make_holes(table, seed)
     by_row, rows = binning.bin(holes.table, n_jobs).by_row, holes.rows
-    holed = []
-    for i, bag in enumerate(bags):
-        shares = bag.out_of_bag(by_row, rows, len(label), seed + i, target.baseline, n_jobs)
-        holed.append(log_shares(spread(shares), prior))
-    holed.append(log_odds(boosted.out_of_fold(by_row, folds[holes.rows], n_jobs, both_ways=True)))
-    holed.append(joints.holed_evidence + log_prior)
-    strange_pool = fit_pool(
-        [log_softmax(m, axis=1) for m in holed], log_prior, EXPECTED, label[rows], weight[rows]
-    )
+    shares = [
+        bag.out_of_bag(by_row, rows, len(label), seed + i, target.baseline, n_jobs)
+        for i, bag in enumerate(bags)
+    ]
+    others = [
+        log_odds(boosted.out_of_fold(by_row, folds[rows], n_jobs, both_ways=True)),
+        seen.evidence(rows, holes.table) + log_prior,
+    ]
+    strange_pool = pooled(shares, others, rows)
     return LabelModel(
-        binning, tuple(bags), boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
+        binning, bags, boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
     )
 
 
@@ -167,4 +197,4 @@ def _boost(
     log_prior = np.log(target.prior)
     start = log_prior[1:] - log_prior[:1] if target.n_classes == 2 else log_prior
     loss = Loss(target.label, target.weight, start)
-    return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
+    return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows, loss.n_scores), seed, n_jobs)

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.special import betainc
 
-from jointprob.forest.bagging import Bag, fit_bag
+from jointprob.forest.bagging import Bag, GrowingBag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
-from jointprob.forest.leaves import N_CELLS, LeafRows, LeafTargets
+from jointprob.forest.leaves import LeafRows
 from jointprob.forest.targets import Numbers, growth_for, trees_for
 from jointprob.predict.binned import BinnedJoint, fit_binned
-from jointprob.predict.folds import assign_folds, scaled
+from jointprob.predict.cells import make_cells
+from jointprob.predict.folds import assign_folds, judged_rows, scaled
 from jointprob.predict.holes import make_holes
 from jointprob.predict.patterns import Patterns
-from jointprob.predict.predictive import Cells, PredictiveDistribution
+from jointprob.predict.predictive import PredictiveDistribution
+from jointprob.predict.spread import (
+    Candidate,
+    Judged,
+    Spread,
+    CENTERINGS,
+    choose_share,
+    choose_spread,
+    leaves_below,
+    make_spread,
+    warped,
+)
+from jointprob.predict.stack import fit_stack
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
@@ -27,16 +39,7 @@ Floats = NDArray[np.float64]
 
 MANY_ROWS, FINE_LEAF = 10_000, 3  # rows of the leaves of other bags, when rows are many
 WIDE_LEAF = 5  # rows of the leaves of a bag grown for the spread of its targets
-CENTERINGS = (0.0, 0.5, 1.0)
-JOINT_SHARES = (0.0, 0.15, 0.35, 0.65)  # of the joint, in the distribution
-LEAST_GAIN = 0.002  # of the score, relative: what is worth less is left out
-JUDGED_ROWS = 1500  # rows on which distributions are compared, at most
-GLOBAL_SHARE = 0.01  # of all targets, in every row's distribution
-PRIOR_ROWS = 2.0  # that speak for equal weights of the means
-LEAST_SHARE = 0.02  # a mean of less weight is left out
-LEVELS = (np.arange(20) + 0.5) / 20
-MAP_KNOTS = 513
-ROWS_A_CELL = 4
+SPREAD_ROWS = 1500  # on which distributions are compared, at most
 JUDGE_STREAM = 16  # second word of the key: no two uses of a seed share a stream
 
 
@@ -62,26 +65,6 @@ class Way:
     @property
     def asks_joint(self) -> bool:
         return bool(self.weights[-1] > 0 or self.joint_share > 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """Where targets lie in every leaf.
-
-    Parameters
-    ----------
-    leaves : LeafTargets
-        Of the targets less `centering` times the mean.
-    centering : float
-    cells : Cells
-    overall : float64 (n_cells,)
-        Weights of the cells over all training rows.
-    """
-
-    leaves: LeafTargets
-    centering: float
-    cells: Cells
-    overall: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +106,8 @@ class NumberModel:
         """Means, (n_rows,)."""
         out = np.empty(table.n_rows)
         for rows, part, binned, way in self._parts(table, n_jobs):
-            out[rows] = self._mean(way, binned, self._bins(way, part, n_jobs), n_jobs)
+            bins = self._bins(way, part, n_jobs) if way.weights[-1] > 0 else None
+            out[rows] = self._mean(way, binned, bins, n_jobs)
         return out
 
     def distribution(self, table: Table, n_jobs: int | None = None) -> PredictiveDistribution:
@@ -133,8 +117,11 @@ class NumberModel:
         for rows, part, binned, way in self._parts(table, n_jobs):
             bins = self._bins(way, part, n_jobs)
             mean[rows] = self._mean(way, binned, bins, n_jobs)
-            own = spread.leaves.weights(binned.by_row, n_jobs)
-            weight[rows] = _pooled(own, bins, mean[rows], self.joint, spread, way)
+            below = leaves_below(spread.leaves.weights(binned.by_row, n_jobs), spread.overall)
+            if bins is not None and way.joint_share > 0:
+                other = self.joint.below(bins, spread.cells, spread.centering * mean[rows])
+                below = (1 - way.joint_share) * below + way.joint_share * other
+            weight[rows] = warped(below, way.warp)
         return PredictiveDistribution(spread.cells, weight, spread.centering * mean, mean)
 
     def _parts(
@@ -159,51 +146,9 @@ class NumberModel:
         for bag, weight in zip(self.bags, way.weights[1:], strict=False):
             if weight > 0:
                 out += weight * bag.means(by_row, n_jobs, both_ways)[:, 0]
-        if bins is not None:
+        if bins is not None and way.weights[-1] > 0:
             out += way.weights[-1] * (self.joint.mean(bins) - self.center) / self.scale
         return self.center + self.scale * out
-
-
-def _pooled(
-    own: NDArray[np.floating[Any]],
-    bins: Floats | None,
-    mean: Floats,
-    joint: BinnedJoint,
-    spread: Spread,
-    way: Way,
-) -> Floats:
-    """Weights of the cells by leaves and joint, (n_rows, n_cells)."""
-    weight = mixed(own[:, : len(spread.overall)], spread.overall)
-    if bins is not None and way.joint_share > 0:
-        other = joint.weights(bins, spread.cells, spread.centering * mean)
-        weight = (1 - way.joint_share) * weight + way.joint_share * other
-    return warped(weight, way.warp)
-
-
-def mixed(weight: NDArray[np.floating[Any]], overall: Floats) -> Floats:
-    """Weights of cells with a little of those of all rows; each row adds up to 1."""
-    weight = np.asarray(weight, np.float64)
-    total = weight.sum(axis=1, keepdims=True)
-    own = np.divide(weight, total, out=np.tile(overall, (len(weight), 1)), where=total > 0)
-    return np.asarray((1 - GLOBAL_SHARE) * own + GLOBAL_SHARE * overall)
-
-
-def warped(weight: Floats, warp: Floats) -> Floats:
-    """Weights of cells after their cumulative sums passed through a beta distribution."""
-    knots = np.linspace(0, 1, MAP_KNOTS)
-    below = np.clip(np.cumsum(weight, axis=1), 0, 1)
-    mapped = np.interp(below, knots, betainc(warp[0], warp[1], knots))
-    mapped[:, -1] = 1
-    return np.diff(mapped, axis=1, prepend=0)
-
-
-class _Rows(NamedTuple):
-    """Rows of the fit that distributions are judged on, each by what has not seen it."""
-
-    number: Floats
-    weight: Floats
-    mean: Floats
-    bins: Floats
 
 
 def fit_numbers(
@@ -220,59 +165,97 @@ def fit_numbers(
     center = float(np.average(number, weights=weight))
     scale = float(np.sqrt(np.average((number - center) ** 2, weights=weight))) or 1.0
     target = Numbers(((number - center) / scale).astype(np.float32), scaled(weight))
-    holes = make_holes(table, seed)
-    holed_rows, holed = holes.rows, binning.bin(holes.table, n_jobs).by_row
+    holes, judged = make_holes(table, seed), judged_rows(len(number))
+    holed = binning.bin(holes.table, n_jobs).by_row
     folds = assign_folds(np.zeros(len(number), np.int64), seed)
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
-    means: list[NDArray[np.floating[Any]]] = [scores[:, 0]]
-    holed_means: list[NDArray[np.floating[Any]]]
-    holed_means = [boosted.out_of_fold(holed, folds[holed_rows], n_jobs, both_ways=True)[:, 0]]
     progress("boosted trees")
-    bags: list[Bag] = []
-    d = binned.n_columns
-    fine = 1 if len(number) <= MANY_ROWS else FINE_LEAF
-    kinds = [
-        growth_for(d, s, rows) for s, rows in ((False, fine), (False, WIDE_LEAF), (True, fine))
-    ]
-    for i, growth in enumerate(kinds):
-        bag, said = fit_bag(binned, target, growth, trees_for(binned.n_rows), seed + i, n_jobs)
-        bags.append(bag)
-        means.append(said[:, 0])
-        less = bag.out_of_bag(holed, holed_rows, len(number), seed + i, target.baseline, n_jobs)
-        holed_means.append(less[:, 0])
-        progress(f"forest {i + 1}")
     joint, seen = fit_binned(
-        table, number, weight, *make_cells(number, weight), holes, seed, n_jobs
+        table, number, weight, *make_cells(number, weight), holes, judged, seed, n_jobs
     )
-    means.append((joint.mean(seen.whole) - center) / scale)
-    holed_means.append((joint.mean(seen.holed) - center) / scale)
+    by_joint, by_joint_holed = (
+        (joint.mean(bins) - center) / scale for bins in (seen.judged, seen.holed)
+    )
     progress("joint")
-    weights, mean = _stack(means, target)
-    holed_weights, holed_mean = _stack(holed_means, target.take(holed_rows))
-    mean, holed_mean = center + scale * mean, center + scale * holed_mean
+
+    # A third of the trees say which bags are worth growing on.
+    n_trees = trees_for(binned.n_rows)
+    growing = _start_bags(binned, target, n_trees // 3, seed, n_jobs)
+
+    @cache
+    def by_joint_of_all() -> Floats:
+        return np.asarray((joint.mean(seen.all(len(number))) - center) / scale)
+
+    def stack(members: list[int]) -> tuple[Floats, Floats]:
+        """Weights of some bags and all else, and the mean of every row."""
+        means = [scores[:, 0], *(growing[i].means()[:, 0] for i in members)]
+        said = [*(one[judged] for one in means), by_joint]
+        found = fit_stack(said, target.number[judged], target.weight[judged])
+        mean = np.stack(means, axis=1) @ found[:-1]
+        if found[-1] > 0:
+            mean += found[-1] * by_joint_of_all()
+        weights = np.zeros(len(growing) + 2)
+        weights[[0, *(1 + i for i in members), -1]] = found
+        return weights, center + scale * mean
 
     random = np.random.Generator(np.random.Philox(key=[seed, JUDGE_STREAM]))
-    rows = np.sort(random.permutation(len(number))[:JUDGED_ROWS])
-    judged = _Rows(number[rows], weight[rows], mean[rows], seen.whole[rows])
-    found = []
-    for i, bag in enumerate(bags[:2]):
-        leaf_rows = LeafRows(bag, binned, target.weight, seed + i, n_jobs)
+    some = np.sort(random.permutation(len(judged))[:SPREAD_ROWS])
+    rows = judged[some]
+
+    def candidates(
+        i: int, mean: Floats, centerings: Sequence[float]
+    ) -> tuple[LeafRows, list[Candidate]]:
+        leaf_rows = LeafRows(growing[i].bag(), binned, target.weight, seed + i, n_jobs)
         reached = leaf_rows.reach(rows, binned.by_row[rows])
-        for centering in CENTERINGS:
-            spread = _spread(leaf_rows, number, mean, weight, centering)
-            own = reached.weights(spread.leaves)
-            loss, _ = _warp_and_score(own, spread, judged, joint, 0.0)
-            found.append((loss, spread, leaf_rows, own))
-    _, spread, leaf_rows, own = min(found, key=lambda one: one[0])
-    usual = Way(weights, *_joint_share(own, spread, judged, joint))
-    holed_judged = _Rows(number[holed_rows], weight[holed_rows], holed_mean, seen.holed)
-    own = leaf_rows.reach(holed_rows, holed).weights(spread.leaves)
-    strange = Way(holed_weights, *_joint_share(own, spread, holed_judged, joint))
+        spreads = [make_spread(leaf_rows, number, mean, weight, part) for part in centerings]
+        said = [leaves_below(reached.weights(s.leaves), s.overall) for s in spreads]
+        return leaf_rows, [Candidate(*one) for one in zip(spreads, said, strict=True)]
+
+    weights, mean = stack(list(range(len(growing))))
+    tried = [(i, one) for i in range(2) for one in candidates(i, mean, CENTERINGS)[1]]
+    on = Judged(number[rows], weight[rows], mean[rows], seen.judged[some])
+    source, chosen = tried[choose_spread([one for _, one in tried], on)]
+    worth = [i for i in range(len(growing)) if weights[1 + i] > 0 or i == source]
+    for i in worth:
+        growing[i].grow(n_trees)
+        progress(f"forest {i + 1}")
+
+    weights, mean = stack(worth)
+    on = on._replace(mean=mean[rows])
+    leaf_rows, (candidate,) = candidates(source, mean, [chosen.spread.centering])
+    usual = Way(weights, *choose_share(candidate, on, joint))
+    bags = tuple(bag.bag() for bag in growing)
+    less = [boosted.out_of_fold(holed, folds[holes.rows], n_jobs, both_ways=True)[:, 0]]
+    for i, bag in enumerate(bags):
+        means = bag.out_of_bag(holed, holes.rows, len(number), seed + i, target.baseline, n_jobs)
+        less.append(means[:, 0])
+    part = target.take(holes.rows)
+    weights = fit_stack([*less, by_joint_holed], part.number, part.weight)
+    mean = center + scale * (np.stack([*less, by_joint_holed], axis=1) @ weights)
+    own = leaf_rows.reach(holes.rows, holed).weights(candidate.spread.leaves)
+    candidate = candidate._replace(below=leaves_below(own, candidate.spread.overall))
+    on = Judged(number[holes.rows], weight[holes.rows], mean, seen.holed)
+    strange = Way(weights, *choose_share(candidate, on, joint))
     progress("spread")
     return NumberModel(
-        binning, boosted, tuple(bags), joint, usual, strange, center, scale, spread,
+        binning, boosted, bags, joint, usual, strange, center, scale, candidate.spread,
         Patterns.of(binned),
     )  # fmt: skip
+
+
+def _start_bags(
+    binned: Binned, target: Numbers, n_trees: int, seed: int, n_jobs: int | None
+) -> list[GrowingBag]:
+    """Fine and coarse leaves of best splits, and fine ones of random splits."""
+    d, fine = binned.n_columns, 1 if binned.n_rows <= MANY_ROWS else FINE_LEAF
+    kinds = ((False, fine), (False, WIDE_LEAF), (True, fine))
+    bags = [
+        GrowingBag(binned, target, growth_for(d, random_splits, rows), seed + i, n_jobs)
+        for i, (random_splits, rows) in enumerate(kinds)
+    ]
+    for bag in bags:
+        bag.grow(n_trees)
+    return bags
 
 
 def _boost(
@@ -280,119 +263,3 @@ def _boost(
 ) -> tuple[Boosted, NDArray[np.float32]]:
     loss = Loss(target.number, target.weight, np.zeros(1, np.float32))
     return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows), seed, n_jobs)
-
-
-def _stack(members: list[NDArray[np.floating[Any]]], target: Numbers) -> tuple[Floats, Floats]:
-    """Non-negative weights of least squared error on rows not seen, and the stacked means.
-
-    Small weights are left out: what is not asked costs no time.
-    """
-    means = np.stack(members, axis=1).astype(np.float64)
-    root = np.sqrt(target.weight.astype(np.float64))
-    number = target.number.astype(np.float64)
-    n, kept = means.shape[1], np.arange(means.shape[1])
-    while True:
-        # A few rows that speak for equal weights: members are much alike.
-        ridge = np.sqrt(PRIOR_ROWS) * np.eye(len(kept))
-        rows = np.vstack([means[:, kept] * root[:, None], ridge])
-        found, _ = nnls(rows, np.concatenate([number * root, ridge.sum(axis=1) / len(kept)]))
-        small = found < LEAST_SHARE
-        if not small.any() or len(kept) == 1:
-            break
-        kept = kept[:1] if small.all() else kept[~small]
-    weights = np.zeros(n)
-    weights[kept] = found
-    return weights, means @ weights
-
-
-def _spread(
-    leaf_rows: LeafRows, number: Floats, mean: Floats, weight: Floats, centering: float
-) -> Spread:
-    """How targets spread when part of the mean is taken off."""
-    cells, cell = make_cells(number - centering * mean, weight)
-    overall = np.bincount(cell, weight, len(cells.low)) / weight.sum()
-    return Spread(leaf_rows.targets(cell), centering, cells, overall)
-
-
-def _joint_share(
-    own: NDArray[np.floating[Any]], spread: Spread, rows: _Rows, joint: BinnedJoint
-) -> tuple[float, Floats]:
-    """Share of the joint with the best score, and the warp that goes with it."""
-    tried = [_warp_and_score(own, spread, rows, joint, share) for share in JOINT_SHARES]
-    losses = [loss for loss, _ in tried]
-    best = int(np.argmin(losses))
-    if losses[best] > losses[0] * (1 - LEAST_GAIN):
-        best = 0
-    return JOINT_SHARES[best], tried[best][1]
-
-
-def _warp_and_score(
-    own: NDArray[np.floating[Any]], spread: Spread, rows: _Rows, joint: BinnedJoint, share: float
-) -> tuple[float, Floats]:
-    """Continuous ranked probability score out of bag, and the warp it takes."""
-    flat = Way(np.zeros(1), share, np.ones(2))
-    weight = _pooled(own, rows.bins, rows.mean, joint, spread, flat)
-    shift = spread.centering * rows.mean
-    warp = _fit_warp(weight, spread.cells.find(rows.number - shift), rows.weight)
-    distribution = PredictiveDistribution(spread.cells, warped(weight, warp), shift, rows.mean)
-    return _crps(distribution, rows.number, rows.weight), warp
-
-
-def make_cells(numbers: Floats, weight: Floats) -> tuple[Cells, NDArray[np.uint8]]:
-    """At most 256 cells of about equal weight.
-
-    A target of few values, each seen twice on average, has a point for each. Else cells hold four
-    rows on average, for a density needs neighbours, and a value that weighs as much as a cell is a
-    point.
-    """
-    values, place = np.unique(numbers, return_inverse=True)
-    counts = np.bincount(place, weight, len(values))
-    spread = float(np.sqrt(np.cov(numbers, aweights=weight))) if len(values) > 1 else 0.0
-    tail_mass, tail_scale = 1 / (len(numbers) + 1) / 2, max(spread / 4, np.finfo(float).tiny)
-    if len(values) <= min(N_CELLS, max(1, len(numbers) // 2)):
-        cell_of_value, point = np.arange(len(values)), np.ones(len(values), bool)
-    else:
-        n_cells = min(N_CELLS, max(2, len(numbers) // ROWS_A_CELL))
-        middle = np.cumsum(counts) - counts / 2
-        cell_of_value = np.minimum((middle / counts.sum() * n_cells).astype(np.int64), n_cells - 1)
-        cell_of_value = np.unique(cell_of_value, return_inverse=True)[1]
-        frequent = (counts * n_cells >= counts.sum()) & (np.bincount(place) > 1)
-        alone = np.bincount(cell_of_value)[cell_of_value] == 1
-        point = np.bincount(cell_of_value, frequent & alone).astype(bool)
-    first = np.flatnonzero(np.diff(cell_of_value, prepend=-1))
-    last = np.append(first[1:], len(values)) - 1
-    low, high = values[first].copy(), values[last].copy()
-    _close_gaps(low, high, point)
-    return Cells(low, high, tail_mass, tail_scale), cell_of_value[place].astype(np.uint8)
-
-
-def _close_gaps(low: Floats, high: Floats, point: NDArray[np.bool_]) -> None:
-    """Neighbouring intervals meet half-way; points stay points."""
-    interval = ~point
-    middle = (high[:-1] + low[1:]) / 2
-    both = interval[:-1] & interval[1:]
-    left, right = interval[:-1] & ~interval[1:], ~interval[:-1] & interval[1:]
-    high[:-1] = np.where(both, middle, np.where(left, low[1:], high[:-1]))
-    low[1:] = np.where(both, middle, np.where(right, high[:-1], low[1:]))
-
-
-def _fit_warp(weight: Floats, cell: NDArray[np.int64], row_weight: Floats) -> Floats:
-    """Beta distribution of the probabilities below each row's own target, by moments."""
-    below = np.cumsum(weight, axis=1)
-    rows = np.arange(len(cell))
-    u = below[rows, cell] - weight[rows, cell] / 2
-    # The middle of a cell hides its share of the spread.
-    hidden = np.average(weight[rows, cell] ** 2 / 12, weights=row_weight)
-    mean = float(np.average(u, weights=row_weight))
-    variance = float(np.average((u - mean) ** 2, weights=row_weight)) + float(hidden)
-    total = mean * (1 - mean) / variance - 1
-    if not (np.isfinite(total) and total > 0.1 and len(cell) >= 20):
-        return np.ones(2)
-    return np.asarray(np.clip([mean * total, (1 - mean) * total], 0.3, 3.0))
-
-
-def _crps(distribution: PredictiveDistribution, number: Floats, weight: Floats) -> float:
-    """Continuous ranked probability score from twenty quantiles, in the target's unit."""
-    off = number[:, None] - distribution.quantile(LEVELS)
-    pinball = np.maximum(LEVELS * off, (LEVELS - 1) * off).mean(axis=1)
-    return float(2 * np.average(pinball, weights=weight))

@@ -83,7 +83,7 @@ def fit_pool(
     logs = np.stack([m - log_prior for m in members], axis=2)
     some = slice(None, None, -(-len(label) // CHOICE_ROWS))
     kept = list(range(len(members)))
-    if weight.sum() >= MANY_ROWS:
+    if len(members) > 1 and weight.sum() >= MANY_ROWS:
         kept = _earning(logs[some], log_prior, expected, label[some], weight[some])
     return _fit(logs, log_prior, expected, kept, label, weight)
 

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jointprob.predict.cells import Cells
+
 Floats = NDArray[np.float64]
 
 SAMPLE_STREAM = 17  # second word of the key: no two uses of a seed share a stream
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Cells of a target: points that many rows share, or intervals; and tails beyond them.
-
-    Parameters
-    ----------
-    low, high : float64 (n_cells,)
-        Increasing; equal for a point.
-    tail_mass : float
-        Probability beyond either end.
-    tail_scale : float
-        Mean distance beyond an end, in the target's unit.
-    """
-
-    low: Floats
-    high: Floats
-    tail_mass: float
-    tail_scale: float
-
-    def find(self, numbers: Floats) -> NDArray[np.int64]:
-        """Cell of each number; those between two cells belong to the next one."""
-        found = np.searchsorted(self.high, numbers, side="left")
-        return np.minimum(found, len(self.high) - 1)
 
 
 class PredictiveDistribution:

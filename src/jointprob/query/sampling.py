@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,19 +73,46 @@ def draw_rows(
     encoding = passes[0].view.encoding
     uniform = np.empty((len(rows), CELLS + len(encoding.n_levels) + len(encoding.numeric)))
     _query.uniform(seed, key, uniform)
-    below = np.cumsum(share, axis=0)
-    chosen = (below[:-1] <= uniform[:, PASS] * below[-1]).sum(axis=0)
+
+    def draw(one: Pass, own: Sizes) -> tuple[Codes, Floats]:
+        return _draw_pass(one, rows[own], key[own], uniform[own], seed)
+
+    return by_pass(passes, share, uniform[:, PASS], draw)
+
+
+def by_pass(
+    passes: Sequence[Pass],
+    share: Floats,
+    uniform: Floats,
+    draw: Callable[[Pass, Sizes], tuple[Codes, Floats]],
+) -> list[NDArray[np.int32] | Floats]:
+    """Each row by the one pass that its uniform number falls to, column by column of the table.
+
+    Parameters
+    ----------
+    share : float64 (n_passes, n_rows)
+        P(pass | row).
+    uniform : float64 (n_rows,)
+    draw : callable
+        Takes a pass and the positions of its rows; returns their codes and z.
+    """
+    chosen = choose_pass(share, uniform)
     columns: list[NDArray[np.int32] | Floats] = []
     for i, one in enumerate(passes):
         own = np.flatnonzero(chosen == i)
         if not len(own):
             continue
-        codes, z = _draw_pass(one, rows[own], key[own], uniform[own], seed)
-        decoded = one.view.encoding.decode(codes, z)  # type: ignore[arg-type]
-        columns = columns or [np.empty(len(rows), part.dtype) for part in decoded]
+        decoded = one.view.encoding.decode(*draw(one, own))  # type: ignore[arg-type]
+        columns = columns or [np.empty(len(chosen), part.dtype) for part in decoded]
         for column, part in zip(columns, decoded, strict=True):
             column[own] = part
     return columns
+
+
+def choose_pass(share: Floats, uniform: Floats) -> Sizes:
+    """The pass that each row's uniform number falls to, int64 (n_rows,)."""
+    below = np.cumsum(share, axis=0)
+    return np.asarray((below[:-1] <= uniform * below[-1]).sum(axis=0))
 
 
 def _draw_pass(

@@ -1,0 +1,138 @@
+"""What augmentation is worth: accuracy after few training images, without and with it.
+
+    python bench/augment_learning.py --data DIR --out bench/RESULTS.md
+
+A section for each classifier; each set in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import measure
+import numpy as np
+import results
+from comparison import Comparison, command_line
+from measure import Result
+from results import table, verdict
+
+TITLES = {
+    "neighbours": "Nearest neighbours (3)",
+    "svm": "SVM (RBF, C = 10)",
+    "jepa": "JEPAClassifier on 30 principal components",
+}
+NOTE = (
+    "AugmentedClassifier with 4 copies of each image, or with none; pixels in [0, 1]. Digits and "
+    "mnist_test: turned by up to 10 degrees, shifted by up to 1.5/28 of the side, scaled by 0.9 to "
+    "1.1; fashion_mnist_test: flipped left to right with probability 0.5, shifted by up to 1/28; "
+    "all: noise of standard deviation 50 of 255 with probability 0.5. Training images and 2,000 "
+    "test images (or all that are left) by a permutation of each of 5 seeds; differences are "
+    "paired by seed, -+ their standard error. Noisy test: standard deviation 50. Shifted test: "
+    "each image by whole pixels, up to 2 either way (1 of the 8x8 digits). Saved: how much less "
+    "accuracy the changed test images cost than without copies, from what the test images as they "
+    "are give.\n"
+)
+
+
+def section(comparison: Comparison, model: str) -> str:
+    """Every set and number of training images with one classifier."""
+    from pixels import learning
+
+    rows, lifts, saved = [], [], {"noisy": [], "shifted": []}
+    for name in comparison.named(tuple(learning.SETS)):
+        runs = comparison.ours("lift", model, name, module="learning")
+        for n_train in learning.N_TRAIN:
+            seeds = runs.get(str(n_train), [])
+            if seeds:
+                rows.append([f"{name}, {n_train:,}", *_accuracy(seeds), *_changed(seeds)])
+                lifts.append(np.mean(_difference(seeds, "clean")))
+                for what in saved:
+                    saved[what].append(np.mean(_saved(seeds, what)))
+    header = (
+        "set, training images | accuracy % without | with | lift | noisy test without | with | "
+        "saved | shifted test without | with | saved"
+    )
+    return f"### {TITLES[model]}\n\n{table(header, rows)}\n" + _points(lifts, saved)
+
+
+def _values(seeds: list[dict[str, Any]], copies: str, what: str) -> np.ndarray:
+    return 100 * np.array([seed[copies][what] for seed in seeds])
+
+
+def _difference(seeds: list[dict[str, Any]], what: str) -> np.ndarray:
+    return _values(seeds, "with", what) - _values(seeds, "without", what)
+
+
+def _loss(seeds: list[dict[str, Any]], copies: str, what: str) -> np.ndarray:
+    return _values(seeds, copies, "clean") - _values(seeds, copies, what)
+
+
+def _saved(seeds: list[dict[str, Any]], what: str) -> np.ndarray:
+    return _loss(seeds, "without", what) - _loss(seeds, "with", what)
+
+
+def _accuracy(seeds: list[dict[str, Any]]) -> list[str]:
+    without, augmented = (_values(seeds, copies, "clean").mean() for copies in ("without", "with"))
+    return [f"{without:.2f}", f"{augmented:.2f}", _spread(_difference(seeds, "clean"))]
+
+
+def _changed(seeds: list[dict[str, Any]]) -> list[str]:
+    return [
+        shown
+        for what in ("noisy", "shifted")
+        for shown in (
+            f"{_values(seeds, 'without', what).mean():.2f}",
+            f"{_values(seeds, 'with', what).mean():.2f}",
+            _spread(_saved(seeds, what)),
+        )
+    ]
+
+
+def _spread(values: np.ndarray) -> str:
+    """Mean and standard error."""
+    if len(values) < 2:
+        return f"{values.mean():+.2f}"
+    return f"{values.mean():+.2f} -+ {values.std(ddof=1) / np.sqrt(len(values)):.2f}"
+
+
+def _points(lifts: list[float], saved: dict[str, list[float]]) -> str:
+    if not lifts:
+        return ""
+    asked = {
+        "augmentation lifts mean accuracy": lifts,
+        "a noisy test set loses less": saved["noisy"],
+        "a shifted test set loses less": saved["shifted"],
+    }
+    return "".join(
+        f"- {what} in {sum(value > 0 for value in values)} of {len(values)} cases: "
+        f"{verdict(all(value > 0 for value in values))}.\n"
+        for what, values in asked.items()
+    )
+
+
+SECTIONS = {model: partial(section, model=model) for model in TITLES}
+
+
+def work(task: dict[str, Any]) -> Result:
+    """In the fresh process: one classifier on one set."""
+    from pixels import learning
+
+    folder = Path(task["data"])
+    return learning.lift(task["name"], task["kind"], folder, **task["options"])
+
+
+def compare(arguments: list[str]) -> None:
+    options = command_line(__doc__.splitlines()[0], SECTIONS).parse_args(arguments)
+    heading = f"## What augmentation is worth\n\n{results.machine([])}\n{NOTE}"
+    Comparison(options, Path(__file__)).report("augment-learning", heading, SECTIONS)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["worker"]:
+        measure.hand_back(work(json.loads(sys.argv[2])))
+    else:
+        compare(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Augmentation of images: each library beside the others on the same batches."""

@@ -1,0 +1,14 @@
+import numpy as np
+import numpy.typing as npt
+
+from .augment.images.operation import Program
+
+def scratch_bytes(program: Program) -> int: ...
+def run(program: Program, first: int, last: int, scratch: npt.NDArray[np.uint8]) -> None: ...
+def uniforms(
+    seed: int,
+    epoch: int,
+    position: int,
+    indices: npt.NDArray[np.int64],
+    draws: npt.NDArray[np.float64],
+) -> None: ...
