@@ -60,6 +60,7 @@ def test_round_trip_gives_the_same_bits(models, name, mmap, path):
     loaded = type(model).load(path, mmap=mmap)
     assert_same(answers(loaded), answers(model))
     if hasattr(model, "get_params"):
+        assert vars(loaded).keys() == vars(model).keys()  # what has no annotation would be lost
         assert loaded.get_params() == model.get_params()
         assert loaded.n_features_in_ == 5
     again = path.with_name("again.jp")

@@ -29,7 +29,8 @@ class Saved:
         Notes
         -----
         The format is safetensors with the description in the header's metadata: format and library
-        version, class, parameters, schema, training. Equal estimators give equal files.
+        version, class, parameters, schema, training. Equal estimators give equal files. What
+        `set_output` set is not kept.
 
         Examples
         --------
@@ -59,7 +60,7 @@ class Saved:
         path : path
         mmap : bool
             Map the arrays into memory: loading takes milliseconds, and processes share what they
-            read. Changes of the arrays, by nobody's hand here, would stay in the process.
+            read. Nobody may write into the file meanwhile; `save` puts a new one in its place.
 
         Raises
         ------

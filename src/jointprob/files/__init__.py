@@ -11,6 +11,8 @@ import json
 import os
 from typing import Any
 
+import numpy as np
+
 from jointprob import __version__
 from jointprob.files import joints, predictions  # noqa: F401 (they register their checks)
 from jointprob.files.checks import check
@@ -70,7 +72,8 @@ def load(path: Path, mmap: bool = True, expected: type | None = None) -> Any:
         For a file that is none of ours, broken, of a newer format, or of another class.
     """
     try:
-        return _load(read(path, mmap), expected)
+        with np.errstate(all="ignore"):  # what is broken may overflow before it is found out
+            return _load(read(path, mmap), expected)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
 

@@ -36,9 +36,7 @@ def within(array: NDArray[Any], low: float, high: float, what: str) -> None:
 def finite(array: NDArray[Any], what: str) -> None:
     """ValueError if there is a NaN or an infinity."""
     # What is no number stays so in any sum; a sum may also be too large for its numbers.
-    with np.errstate(over="ignore", invalid="ignore"):
-        sound = array.size == 0 or np.isfinite(np.add.reduce(array, axis=None))
-    if not sound:
+    if array.size and not np.isfinite(np.add.reduce(array, axis=None)):
         least, most = array.min(), array.max()
         require(-np.inf < least and most < np.inf, f"{what} holds {least} to {most}")
 
