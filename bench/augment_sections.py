@@ -126,7 +126,8 @@ def _what_each_does() -> str:
     )
     return (
         f"Batches: {batches}. RGB, float32 in [0, 1]. Medians of {speed.TURNS[0]} to "
-        f"{speed.TURNS[1]} turns; all libraries take turns in one process, one thread each; CPU "
+        f"{speed.TURNS[1]} turns of one call; all libraries take turns in one process, so that "
+        "every call finds the caches as the others left them, one thread each; CPU "
         "time of the whole process. Every image has its own draws; rotation "
         f"-+{sets.ANGLE:.0f} degrees, noise of standard deviation {sets.SIGMA:.0f} of 255, blur "
         f"{sets.BLUR}, resized crops of {sets.AREA[0]} to 1 of the area, bilinear everywhere; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -26,9 +27,9 @@ OPERATIONS = {
     "pipeline": "pipeline",
 }
 PEERS = ("opencv", "opencv_tuned", "albumentations", "torchvision", "kornia", "slices")
-TURN_SECONDS = 0.005  # a turn repeats a call that is shorter
+TURN_SECONDS = 0.0005  # a turn is one call; a call that is shorter than this is repeated
 METHOD_SECONDS = 0.15
-TURNS = (3, 15)  # at least, at most
+TURNS = (3, 25)  # at least, at most
 
 Clock = Callable[[], float]
 Calls = dict[str, Callable[[], Any]]
@@ -80,11 +81,14 @@ def _prepared(
 
 
 def in_turns(calls: Calls, clock: Clock) -> dict[str, list[float]]:
-    """Seconds a call of every turn; slow calls get fewer turns."""
+    """Seconds a call of every turn; slow calls get fewer turns.
+
+    Between two turns the others fill the caches with their own data, as new images would.
+    """
     repeats, turns = {}, {}
     for name, call in calls.items():
         once = _seconds(call, 1, perf_counter)
-        repeats[name] = max(1, round(TURN_SECONDS / once))
+        repeats[name] = max(1, math.ceil(TURN_SECONDS / once))
         wanted = METHOD_SECONDS / (once * repeats[name])
         turns[name] = int(min(max(wanted, TURNS[0]), TURNS[1]))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
