@@ -3,6 +3,7 @@
 #include "augment_noise.h"
 
 #include "philox_lanes.h"
+#include "table_lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,31 +15,52 @@ enum {
     PURPOSE_DOUBT = 1
 };
 
-void jp_noise_tabulate(double sigma, jp_noise_table *table)
+/* Columns filled from magnitudes of fewer parts than a column has, topped up by those of more. */
+static void make_columns(int32_t *parts, uint16_t *column)
 {
-    const double width = sigma * sqrt(2.0);
-    int64_t cell = 0;
-    table->sigma = sigma;
-    memset(table->magnitude, JP_NOISE_LARGEST, sizeof table->magnitude);
-    for (int k = 0; k <= JP_NOISE_LARGEST; k++) {
-        const int certain = k == JP_NOISE_LARGEST || k + 0.5 > 9.0 * sigma; /* 1 - 2^-61 */
-        const double below = certain ? 1.0 : erf((k + 0.5) / width);
-        const int64_t end = (int64_t)floor(below * JP_NOISE_CELLS);
-        table->below[k] = below;
-        if (end > cell) memset(table->magnitude + cell, k, (size_t)(end - cell));
-        cell = (int64_t)ceil(below * JP_NOISE_CELLS);
+    int few[JP_NOISE_COLUMNS], many[JP_NOISE_COLUMNS], n_few = 0, n_many = 0;
+    for (int k = 0; k < JP_NOISE_COLUMNS; k++) {
+        if (parts[k] < JP_NOISE_PARTS) few[n_few++] = k;
+        else many[n_many++] = k;
+    }
+    while (n_few > 0) {
+        const int k = few[--n_few], donor = many[n_many - 1];
+        column[k] = (uint16_t)(parts[k] | donor << 8);
+        parts[donor] -= JP_NOISE_PARTS - parts[k];
+        if (parts[donor] < JP_NOISE_PARTS) few[n_few++] = donor, n_many--;
+    }
+    while (n_many > 0) {
+        const int k = many[--n_many];
+        column[k] = (uint16_t)(k << 8);
     }
 }
 
-/* The cell straddles two magnitudes: 48 bits more of the uniform decide. */
-static uint8_t settle(const jp_noise_table *t, int64_t cell, int64_t element, const uint32_t *key)
+void jp_noise_tabulate(double sigma, jp_noise_table *table)
+{
+    const double width = sigma * sqrt(2.0), unit = 1.0 / (JP_NOISE_COLUMNS * JP_NOISE_PARTS);
+    int32_t parts[JP_NOISE_COLUMNS], spare = JP_NOISE_COLUMNS * JP_NOISE_PARTS;
+    double below = 0, left = 0;
+    for (int k = 0; k < JP_NOISE_COLUMNS; k++) {
+        const int last = k == JP_NOISE_DOUBT || k + 0.5 > 9.0 * sigma; /* 1 - 2^-61 */
+        const double next = last ? 1.0 : erf((k + 0.5) / width), p = next - below;
+        parts[k] = k == JP_NOISE_DOUBT ? spare : (int32_t)(p / unit);
+        left += k == JP_NOISE_DOUBT ? p : p - parts[k] * unit;
+        table->left_over[k] = left;
+        spare -= parts[k];
+        below = next;
+    }
+    table->sigma = sigma;
+    make_columns(parts, table->column);
+}
+
+/* A magnitude of the mass that is left over, by 53 bits. */
+static uint8_t settle(const jp_noise_table *t, int64_t element, const uint32_t *key)
 {
     const jp_philox32 r =
         jp_philox4x32((uint32_t)element, PURPOSE_DOUBT, key[2], key[3], key[0], key[1]);
-    const uint64_t more = (uint64_t)r.word[1] << 32 | r.word[0];
-    const double u = ((double)cell + (double)(int64_t)(more >> 16) * 0x1p-48) / JP_NOISE_CELLS;
+    const double u = jp_uniform((uint64_t)r.word[1] << 32 | r.word[0]) * t->left_over[JP_NOISE_DOUBT];
     int k = 0;
-    while (u >= t->below[k]) k++;
+    while (k < JP_NOISE_DOUBT && u >= t->left_over[k]) k++;
     return (uint8_t)k;
 }
 
@@ -49,25 +71,44 @@ typedef union {
 } halves;
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-enum { HALF_ORDER = 3 };
+enum { HALF_ORDER = 3, WORD_ORDER = 1 };
 #else
-enum { HALF_ORDER = 0 };
+enum { HALF_ORDER = 0, WORD_ORDER = 0 };
 #endif
 
-JP_INLINE int64_t cell_of(const halves *w, int64_t i)
+/* A sample's 16 bits: sign, column, part. */
+JP_INLINE uint8_t magnitude_of(const jp_noise_table *t, uint16_t half)
 {
-    return w->half[i ^ HALF_ORDER] & (JP_NOISE_CELLS - 1);
+    const uint16_t column = half >> 7 & 255, entry = t->column[column];
+    return (uint8_t)((half & 127) < (entry & 255) ? column : entry >> 8);
 }
 
-/* Magnitudes and signs (0 or 255); returns whether any sample is in doubt. */
-JP_INLINE int look_up(const jp_noise_table *t, const halves *w, int64_t n, uint8_t *magnitude,
-                      uint8_t *sign)
+/* Magnitudes and signs (0 or 255) of n samples, a multiple of 32. */
+JP_INLINE void look_up(const jp_noise_table *t, const halves *w, int64_t n, uint8_t *magnitude, uint8_t *sign)
+{
+    int64_t i = 0;
+#if defined(__GNUC__) && !defined(__clang__)
+    if (jp_has_table_lanes() && HALF_ORDER == 0) {
+        jp_words columns[8];
+        memcpy(columns, t->column, sizeof columns);
+        for (; i < n; i += JP_TABLE_LANES) {
+            const jp_words half = *(const jp_words *)(w->half + i), column = half >> 7 & 255;
+            jp_words entry;
+            JP_TABLE_AT(columns, column, entry);
+            const jp_words found = JP_CHOOSE((half & 127) < (entry & 255), column, entry >> 8);
+            *(jp_bytes *)(magnitude + i) = __builtin_convertvector(found, jp_bytes);
+        }
+    }
+#endif
+    for (; i < n; i++) magnitude[i] = magnitude_of(t, w->half[i ^ HALF_ORDER]);
+    for (i = 0; i < n; i++) sign[i] = (uint8_t)((int16_t)w->half[i ^ HALF_ORDER] >> 15);
+}
+
+JP_INLINE int any_doubt(const uint8_t *magnitude, int64_t n)
 {
     uint8_t largest = 0;
-    for (int64_t i = 0; i < n; i++) magnitude[i] = t->magnitude[cell_of(w, i)];
-    for (int64_t i = 0; i < n; i++) sign[i] = (uint8_t)((int16_t)w->half[i ^ HALF_ORDER] >> 15);
     for (int64_t i = 0; i < n; i++) largest = magnitude[i] > largest ? magnitude[i] : largest;
-    return largest == JP_NOISE_LARGEST;
+    return largest == JP_NOISE_DOUBT;
 }
 
 /* Whether one of 8 bytes is 255. */
@@ -79,13 +120,13 @@ JP_INLINE int any_largest(const uint8_t *eight)
 }
 
 /* n: a multiple of 8. */
-static void settle_all(const jp_noise_table *t, const halves *w, int64_t first, int64_t n,
-                       const uint32_t *key, uint8_t *magnitude)
+static void settle_all(const jp_noise_table *t, int64_t first, int64_t n, const uint32_t *key, uint8_t *magnitude)
 {
-    for (int64_t i = 0; i < n; i += 8)
-        for (int64_t j = i; any_largest(magnitude + i) && j < i + 8; j++)
-            if (magnitude[j] == JP_NOISE_LARGEST)
-                magnitude[j] = settle(t, cell_of(w, j), first + j, key);
+    for (int64_t i = 0; i < n; i += 8) {
+        if (!any_largest(magnitude + i)) continue;
+        for (int64_t j = i; j < i + 8; j++)
+            if (magnitude[j] == JP_NOISE_DOUBT) magnitude[j] = settle(t, first + j, key);
+    }
 }
 
 /* Saturating sum or difference. */
@@ -113,8 +154,9 @@ int jp_noise_u8(const uint8_t *x, int64_t first, int64_t n, const jp_noise_table
         const int64_t rest = n - done + skip, take = rest < SAMPLES ? rest : SAMPLES;
         const int64_t groups = (take + GROUP_SAMPLES - 1) / GROUP_SAMPLES;
         jp_philox_fill(key, PURPOSE_NOISE, group, groups, words.pair);
-        if (look_up(table, &words, groups * GROUP_SAMPLES, magnitude, sign))
-            settle_all(table, &words, group * GROUP_SAMPLES, groups * GROUP_SAMPLES, key, magnitude);
+        look_up(table, &words, groups * GROUP_SAMPLES, magnitude, sign);
+        if (any_doubt(magnitude, groups * GROUP_SAMPLES))
+            settle_all(table, group * GROUP_SAMPLES, groups * GROUP_SAMPLES, key, magnitude);
         add_signed(x + done, magnitude + skip, sign + skip, take - skip, out + done);
         done += take - skip;
     }
@@ -160,30 +202,33 @@ JP_INLINE void normals(uint32_t a, uint32_t b, float *first, float *second)
     *second = radius * (quarter & 2 ? -y : y);
 }
 
+enum { NORMALS = CHUNK_GROUPS * JP_GROUP_WORDS };
+
+/* Random words, the lower of a pair first. */
+typedef union {
+    uint64_t pair[NORMALS / 2];
+    uint32_t word[NORMALS];
+} words;
+
 /* z: JP_GROUP_WORDS normals a group: cosines of the first 16 words with the last 16, then sines. */
-JP_INLINE void normal_groups(const uint64_t *pairs, int64_t n, float *z)
+JP_INLINE void normal_groups(const words *w, int64_t n, float *restrict z)
 {
-    uint32_t words[JP_GROUP_WORDS];
-    for (int64_t g = 0; g < n; g++, pairs += JP_GROUP_WORDS / 2, z += JP_GROUP_WORDS) {
-        for (int i = 0; i < JP_GROUP_WORDS / 2; i++) {
-            words[2 * i] = (uint32_t)pairs[i];
-            words[2 * i + 1] = (uint32_t)(pairs[i] >> 32);
-        }
-        for (int i = 0; i < 16; i++) normals(words[i], words[16 + i], z + i, z + 16 + i);
+    for (int64_t g = 0; g < n; g++, z += JP_GROUP_WORDS) {
+        const uint32_t *word = w->word + g * JP_GROUP_WORDS;
+        for (int i = 0; i < 16; i++)
+            normals(word[i ^ WORD_ORDER], word[(16 + i) ^ WORD_ORDER], z + i, z + 16 + i);
     }
 }
-
-enum { NORMALS = CHUNK_GROUPS * JP_GROUP_WORDS };
 
 /* Normals of the elements from `from` on: up to `most`, beginning at z[skip]. Returns skip; sets take. */
 JP_INLINE int64_t draw_normals(int64_t from, int64_t most, const uint32_t *key, float *z, int64_t *take)
 {
-    uint64_t pairs[NORMALS / 2];
+    words w;
     const int64_t skip = from % JP_GROUP_WORDS, rest = most + skip;
     const int64_t reach = rest < NORMALS ? rest : NORMALS;
     const int64_t groups = (reach + JP_GROUP_WORDS - 1) / JP_GROUP_WORDS;
-    jp_philox_fill(key, PURPOSE_NOISE, from / JP_GROUP_WORDS, groups, pairs);
-    normal_groups(pairs, groups, z);
+    jp_philox_fill(key, PURPOSE_NOISE, from / JP_GROUP_WORDS, groups, w.pair);
+    normal_groups(&w, groups, z);
     *take = reach - skip;
     return skip;
 }

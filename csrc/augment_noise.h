@@ -5,17 +5,21 @@
 
 #include "augment.h"
 
-enum { JP_NOISE_BITS = 15, JP_NOISE_CELLS = 1 << JP_NOISE_BITS, JP_NOISE_LARGEST = 255 };
+/* The law of |D|, D a rounded Gaussian of standard deviation sigma, cut at 255 where pixels saturate. Of
+   every magnitude's probability the whole multiples of 2^-15 are in Walker's alias table: 256 columns of
+   128 parts, of which the first `keep` (low byte) are the column's own magnitude and the others that of the
+   high byte. What is left over, and the magnitude 255, is what 255 stands for: `left_over` decides.
+   Walker (1977), "An efficient method for generating discrete random variables with general
+   distributions", doi:10.1145/355744.355749. */
+enum { JP_NOISE_COLUMNS = 256, JP_NOISE_PARTS = 128, JP_NOISE_DOUBT = 255 };
 
-/* The law of |D|, D a rounded Gaussian, by inversion: cell i holds the magnitude of all uniforms in
-   [i, i + 1) / JP_NOISE_CELLS, or JP_NOISE_LARGEST where they differ (or reach it) and `below` decides. */
 typedef struct {
     double sigma;                           /* grey levels; 0 before the first table */
-    double below[JP_NOISE_LARGEST + 1];     /* P(|D| <= k); 1 at the end, where pixels saturate */
-    uint8_t magnitude[JP_NOISE_CELLS];
+    double left_over[JP_NOISE_COLUMNS];     /* cumulative */
+    uint16_t column[JP_NOISE_COLUMNS];
 } jp_noise_table;
 
-/* sigma >= 0, finite. Total variation distance of the sampler from the exact law: < 2^-44. */
+/* sigma > 0, finite. Total variation distance of the sampler from the exact law: < 2^-44. */
 void jp_noise_tabulate(double sigma, jp_noise_table *table);
 
 /* Elements first .. first + n of an image; x and out are those of element `first`, and may be the same. */

@@ -14,7 +14,9 @@ JP_INLINE int64_t clamped(int64_t i, int64_t low, int64_t high) { return i < low
 int64_t jp_axis_taps(int64_t n_in, int64_t n_out, int32_t filter)
 {
     if (filter == JP_NEAREST) return 1;
-    return smaller(filter == JP_AREA && n_in > n_out ? (n_in + n_out - 1) / n_out + 1 : 2, n_in);
+    const int64_t whole = n_in / n_out;
+    if (filter != JP_AREA || n_in <= n_out) return smaller(2, n_in);
+    return smaller(n_in % n_out == 0 ? whole : whole + 2, n_in);
 }
 
 static void add_tap(jp_axis *axis, int64_t j, int64_t i, double weight)
@@ -106,7 +108,8 @@ JP_INLINE void sum_pixels_of(const float *row, int64_t channels, const jp_axis *
         const float *at = row + axis->start[j] * channels, *w = axis->weight + j * n_taps;
         for (int64_t k = 0; k < channels; k += 4) {
             jp_four sum = {0};
-            for (int64_t t = 0; t < n_taps; t++)
+            if (!careful || w[0] != 0) sum = w[0] * *(const jp_four *)(at + k);
+            for (int64_t t = 1; t < n_taps; t++)
                 if (!careful || w[t] != 0) sum += w[t] * *(const jp_four *)(at + t * channels + k);
             *(jp_four *)(out + j * channels + k) = sum;
         }
@@ -147,25 +150,31 @@ JP_INLINE void shrink(const jp_augment_view *in, const jp_axis *height,
     sum_pixels(row, in->dtype, in->channels, width, out);
 }
 
-/* More rows come out: rows first, each once; the last two wait in `wide` for the outputs between them. */
-JP_INLINE void enlarge(const jp_augment_view *in, const jp_axis *height,
-                       const jp_axis *width, int64_t y, float *row, float *wide, int64_t *ready, float *out)
+/* Row `from` of the input, resized along itself: made once, as the last two are kept. */
+JP_INLINE const float *wide_row(const jp_augment_view *in, const jp_axis *width, int64_t from, float *row,
+                                float *wide, int64_t *ready)
 {
-    const int64_t n = width->n_out * in->channels, n_taps = height->n_taps;
-    int begin = 1;
-    for (int64_t t = 0; t < n_taps; t++) {
-        const float w = height->weight[y * n_taps + t];
-        const int64_t from = height->start[y] + t;
-        float *at = wide + from % 2 * (n + SPARE);
-        if (w == 0) continue;
-        if (ready[from % 2] != from) {
-            jp_row_to_float(jp_augment_row(in, from), in->dtype, width->n_in * in->channels, row);
-            sum_pixels(row, in->dtype, in->channels, width, at);
-            ready[from % 2] = from;
-        }
-        weigh_f32(at, w, n, begin, out);
-        begin = 0;
+    float *at = wide + from % 2 * (width->n_out * in->channels + SPARE);
+    if (ready[from % 2] != from) {
+        jp_row_to_float(jp_augment_row(in, from), in->dtype, width->n_in * in->channels, row);
+        sum_pixels(row, in->dtype, in->channels, width, at);
+        ready[from % 2] = from;
     }
+    return at;
+}
+
+/* At least as many rows come out: rows first. Returns where the result is: a row as it is, or out. */
+JP_INLINE const float *enlarge(const jp_augment_view *in, const jp_axis *height, const jp_axis *width, int64_t y,
+                               float *row, float *wide, int64_t *ready, float *restrict out)
+{
+    const int64_t n = width->n_out * in->channels, start = height->start[y];
+    const float *w = height->weight + y * height->n_taps;
+    if (height->n_taps == 1 || w[1] == 0) return wide_row(in, width, start, row, wide, ready);
+    if (w[0] == 0) return wide_row(in, width, start + 1, row, wide, ready);
+    const float *restrict a = wide_row(in, width, start, row, wide, ready);
+    const float *restrict b = wide_row(in, width, start + 1, row, wide, ready);
+    for (int64_t i = 0; i < n; i++) out[i] = w[0] * a[i] + w[1] * b[i];
+    return out;
 }
 
 JP_CLONES
@@ -178,9 +187,10 @@ int jp_resize(const jp_augment_view *in, const jp_axis *height, const jp_axis *w
     if (first < 0 || last > height->n_out) return JP_ERR_SIZE;
     memset(row + n_in, 0, SPARE * sizeof *row);
     for (int64_t y = first; y < last; y++) {
-        if (height->n_taps > 2) shrink(in, height, width, y, row, sum);
-        else enlarge(in, height, width, y, row, wide, ready, sum);
-        jp_row_from_float(sum, in->dtype, n_out, jp_augment_row(out, y));
+        const float *made = sum;
+        if (height->n_in > height->n_out) shrink(in, height, width, y, row, sum);
+        else made = enlarge(in, height, width, y, row, wide, ready, sum);
+        jp_row_from_float(made, in->dtype, n_out, jp_augment_row(out, y));
     }
     return JP_OK;
 }

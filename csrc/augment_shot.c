@@ -72,13 +72,14 @@ int jp_shot_u8(const uint8_t *x, int64_t first, int64_t n, jp_shot_table *table,
     return JP_OK;
 }
 
-/* Two uniforms in (0, 1) of an element; attempt 0, 1, ... */
-static void two_uniforms(int64_t element, int64_t attempt, const uint32_t *key, double *u, double *v)
+typedef struct { double u, v; } two_uniforms; /* in (0, 1) */
+
+static two_uniforms again(int64_t element, int64_t attempt, const uint32_t *key)
 {
     const jp_philox32 r = jp_philox4x32((uint32_t)element, (uint32_t)(PURPOSE_SHOT + attempt), key[2],
                                         key[3], key[0], key[1]);
-    *u = jp_uniform_open((uint64_t)r.word[1] << 32 | r.word[0]);
-    *v = jp_uniform_open((uint64_t)r.word[3] << 32 | r.word[2]);
+    return (two_uniforms){jp_uniform_open((uint64_t)r.word[1] << 32 | r.word[0]),
+                          jp_uniform_open((uint64_t)r.word[3] << 32 | r.word[2])};
 }
 
 static double poisson_by_inversion(double mean, double u)
@@ -93,50 +94,63 @@ static double poisson_by_inversion(double mean, double u)
 }
 
 /* Transformed rejection, PTRS of Hoermann (1993), doi:10.1016/0167-6687(93)90997-4; mean >= 10. */
-static double poisson_by_rejection(double mean, int64_t element, const uint32_t *key)
+static double poisson_by_rejection(double mean, two_uniforms r, int64_t element, const uint32_t *key)
 {
     const double b = 0.931 + 2.53 * sqrt(mean), a = -0.059 + 0.02483 * b;
     const double alpha = 1.1239 + 1.1328 / (b - 3.4), sure = 0.9277 - 3.6224 / (b - 2);
-    for (int64_t attempt = 0;; attempt++) {
-        double u, v;
-        two_uniforms(element, attempt, key, &u, &v);
-        u -= 0.5;
-        const double us = 0.5 - fabs(u), count = floor((2 * a / us + b) * u + mean + 0.43);
-        if (us >= 0.07 && v <= sure) return count;
-        if (count < 0 || (us < 0.013 && v > us)) continue;
-        if (log(v * alpha / (a / (us * us) + b)) <= log_poisson(count, mean)) return count;
+    for (int64_t attempt = 1;; r = again(element, attempt++, key)) {
+        const double u = r.u - 0.5, us = 0.5 - fabs(u);
+        const double count = floor((2 * a / us + b) * u + mean + 0.43);
+        if (us >= 0.07 && r.v <= sure) return count;
+        if (count < 0 || (us < 0.013 && r.v > us)) continue;
+        if (log(r.v * alpha / (a / (us * us) + b)) <= log_poisson(count, mean)) return count;
     }
 }
 
-static double poisson(double mean, int64_t element, const uint32_t *key)
+static double poisson(double mean, two_uniforms r, int64_t element, const uint32_t *key)
 {
-    double u, v;
-    if (mean >= 10) return poisson_by_rejection(mean, element, key);
-    two_uniforms(element, 0, key, &u, &v);
-    return poisson_by_inversion(mean, u);
+    return mean < 10 ? poisson_by_inversion(mean, r.u) : poisson_by_rejection(mean, r, element, key);
 }
 
-int jp_shot_u16(const uint16_t *x, int64_t first, int64_t n, double photons, const uint32_t *key,
-                        uint16_t *out)
+/* One counter an element, and two uniforms of it; others only where they are rejected. */
+enum { CHUNK_COUNTERS = CHUNK_GROUPS * JP_GROUP_COUNTERS };
+
+static two_uniforms drawn_at(const uint64_t *pairs, int64_t i)
 {
-    if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
-    for (int64_t i = 0; i < n; i++) {
-        const double level = x[i] > 0 ? floor(poisson(x[i] * photons, first + i, key) / photons + 0.5) : 0;
-        out[i] = (uint16_t)(level > 65535 ? 65535 : level);
-    }
-    return JP_OK;
+    const uint64_t *pair = pairs + i / JP_GROUP_COUNTERS * 16 + i % JP_GROUP_COUNTERS;
+    return (two_uniforms){jp_uniform_open(pair[0]), jp_uniform_open(pair[8])};
 }
 
-int jp_shot_f32(const float *x, int64_t first, int64_t n, double photons, const uint32_t *key,
-                        float *out)
+static uint16_t shot_u16(uint16_t x, double photons, two_uniforms r, int64_t element, const uint32_t *key)
 {
-    if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;
-    for (int64_t i = 0; i < n; i++) {
-        const double mean = x[i] * photons;
-        out[i] = mean > 0 && mean < 1e15 ? (float)(poisson(mean, first + i, key) / photons) : x[i];
-    }
-    return JP_OK;
+    const double level = x > 0 ? floor(poisson(x * photons, r, element, key) / photons + 0.5) : 0;
+    return (uint16_t)(level > 65535 ? 65535 : level);
 }
+
+static float shot_f32(float x, double photons, two_uniforms r, int64_t element, const uint32_t *key)
+{
+    const double mean = x * photons;
+    return mean > 0 && mean < 1e15 ? (float)(poisson(mean, r, element, key) / photons) : x;
+}
+
+#define JP_DEFINE_SHOT(NAME, T, ONE)                                                              \
+    int NAME(const T *x, int64_t first, int64_t n, double photons, const uint32_t *key, T *out)   \
+    {                                                                                             \
+        uint64_t pairs[CHUNK_COUNTERS * 2];                                                       \
+        if (first < 0 || n < 0 || first + n > UINT32_MAX) return JP_ERR_SIZE;                     \
+        for (int64_t done = 0; done < n;) {                                                       \
+            const int64_t skip = (first + done) % JP_GROUP_COUNTERS, rest = n - done + skip;      \
+            const int64_t take = rest < CHUNK_COUNTERS ? rest : CHUNK_COUNTERS;                   \
+            jp_philox_fill(key, PURPOSE_SHOT, (first + done) / JP_GROUP_COUNTERS,                 \
+                           (take + JP_GROUP_COUNTERS - 1) / JP_GROUP_COUNTERS, pairs);            \
+            for (int64_t i = skip; i < take; i++, done++)                                         \
+                out[done] = ONE(x[done], photons, drawn_at(pairs, i), first + done, key);         \
+        }                                                                                         \
+        return JP_OK;                                                                             \
+    }
+
+JP_DEFINE_SHOT(jp_shot_u16, uint16_t, shot_u16)
+JP_DEFINE_SHOT(jp_shot_f32, float, shot_f32)
 
 int64_t jp_augment_shot_room(const jp_augment_step *step, int64_t image, int64_t height, int64_t width,
                              int32_t channels)

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import augment_values as reference
 
-from jointprob.augment.images import Brightness, Compose, CutMix, HorizontalFlip, MixUp, ToFloat
+from jointprob.augment.images import (
+    Brightness,
+    Compose,
+    CutMix,
+    HorizontalFlip,
+    MixUp,
+    Resize,
+    ToFloat,
+)
 
 
 def batch(n, h, w, c, dtype, seed=0):
@@ -87,6 +95,22 @@ def test_integer_labels_and_their_errors():
         Compose([MixUp()])(x, labels=[0, 2, 1, 0])
     with pytest.raises(ValueError, match="allowed are 0 to 1"):
         Compose([CutMix(n_classes=2)])(x, labels=[0, 2, 1, 0])
+
+
+def test_labels_are_of_the_images_as_they_were_mixed():
+    """What happens to the size afterwards does not matter."""
+    x = batch(5, 9, 7, 1, np.uint8)
+    mixed = Compose([CutMix()], seed=2)(x, labels=np.eye(5)).labels
+    resized = Compose([CutMix(), Resize((3, 30))], seed=2)(x, labels=np.eye(5)).labels
+    np.testing.assert_array_equal(mixed, resized)
+
+
+def test_what_cannot_be_mixed_is_refused():
+    x = batch(2, 5, 5, 1, np.uint8)
+    with pytest.raises(ValueError, match="MixUp mixes labels alone"):
+        Compose([MixUp()])(x, masks=x)
+    with pytest.raises(ValueError, match="CutMix mixes labels alone"):
+        Compose([CutMix()])(x, keypoints=[[(1, 1)]] * 2)
 
 
 def test_images_of_different_sizes_are_refused():

@@ -177,6 +177,9 @@ class Compose:
                     work: Plan, n_jobs: int | None) -> list[Any]:  # fmt: skip
         """Masks, boxes, keypoints and labels after the operations."""
         masks, boxes, keypoints, labels = given
+        mixing = [type(part).__name__ for part in self.operations if part.needs_batch]
+        if mixing and any(part is not None for part in (masks, boxes, keypoints)):
+            raise ValueError(f"{mixing[0]} mixes labels alone, not masks, boxes or keypoints")
         n, sizes = len(batches[0].frame), batches[0].frame.sizes
         if boxes is not None:
             rows = read_rows(boxes, n, 4, "boxes")
@@ -186,8 +189,8 @@ class Compose:
         if labels is not None:
             labels = np.asarray(labels)
             check_length(labels, n, "labels")
-            for operation, draw in zip(self.operations, drawn, strict=True):
-                labels = operation.relabel(draw, labels, work.frame)
+            for operation, draw, frame in zip(self.operations, drawn, work.reaching, strict=True):
+                labels = operation.relabel(draw, labels, frame)
         if masks is not None:
             masks = self._move_masks(batches[1], drawn, n_jobs)
         return [masks, boxes, keypoints, labels]

@@ -7,7 +7,7 @@ edge, both interpolate alike, and nothing that was cut off can come back into si
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -142,6 +142,7 @@ class Plan:
     parts: list[Part]
     moves: list[Move]  # fused moves one after the other, for points and boxes
     frame: Frame  # of what comes out
+    reaching: list[Frame] = field(default_factory=list)  # of what reaches each operation
 
 
 def plan(operations: list[Operation], drawn: list[Drawn], frame: Frame) -> Plan:
@@ -156,6 +157,7 @@ def plan(operations: list[Operation], drawn: list[Drawn], frame: Frame) -> Plan:
             _end(warp, result, position)
             warp = None
         operation.check(result.frame)
+        result.reaching.append(result.frame)
         if joins and isinstance(operation, Geometric):
             warp = warp or Warp.of(result.frame)
             warp.join(operation, operation.applied_move(draw, result.frame))

@@ -120,7 +120,7 @@ class Operation:
         """Raise ValueError where images of this frame cannot be taken."""
 
     def relabel(self, drawn: Drawn, labels: Labels, frame: Frame) -> Labels:
-        """Labels (n_images, ...) after the operation; `frame` is that of the result."""
+        """Labels (n_images, ...) after the operation; `frame` is the one that reaches it."""
         return labels
 
     def drawn(self, seed: int, epoch: int, position: int, indices: Integers) -> Drawn:
