@@ -28,6 +28,7 @@ STAGES = {
     ],
     "_augment": [
         "augment",
+        "augment_axes",
         "augment_blur",
         "augment_colour",
         "augment_mix",

@@ -24,7 +24,8 @@ from .operation import (
     Step,
 )
 
-FARTHEST = 2.0**29  # pixels
+# Pixels that the kernel counts: from the origin, and between two output pixels.
+FARTHEST, LARGEST_STEP = 2.0**29, 2.0**20
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Warp:
         corners[:, 1::2, 0] = self.sizes[:, 1:]
         corners[:, 2:, 1] = self.sizes[:, :1]
         reach = np.abs(transform(self.matrices, corners)).max()
-        if not reach < FARTHEST:
+        if not (reach < FARTHEST and np.abs(self.matrices[:, :, :2]).max() < LARGEST_STEP):
             raise ValueError(f"the operations reach {reach:.3g} pixels beyond the image")
 
     def step(self, position: int) -> Step:

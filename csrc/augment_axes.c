@@ -1,0 +1,137 @@
+/* Warps along the axes, as of resized crops. */
+#include <math.h>
+
+#include "augment_warp.h"
+
+/* A matrix without turn or shear, as of resized crops: the taps of a column are those of every
+   row, so that rows are mixed first, as they lie in memory. The order of lerp2 is kept. */
+enum { MIXED = 4096, MARGIN = 8 };    /* values of a mixed row, and beside */
+
+/* Columns of a chunk: where their left taps are in the mixed row. */
+typedef struct {
+    int32_t left[CHUNK], right[CHUNK];
+    float fx[CHUNK];
+    int64_t low, n_values;    /* first column and number of values of the mixed row */
+} columns;
+
+/* Whether the sources of a chunk fit the mixed row. */
+static int find_columns(const jp_augment_window *w, int64_t x, int64_t dx, int64_t n,
+                        int64_t channels, columns *t) {
+    int64_t low = INT64_MAX, high = -1;
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t v = x + k * dx, a = jp_augment_border(v >> 32, w->x0, w->x1, w->border),
+                      b = jp_augment_border((v >> 32) + 1, w->x0, w->x1, w->border);
+        const int64_t least = a < b ? a : b, greatest = a < b ? b : a;
+        if (least < low) low = least;
+        if (greatest > high) high = greatest;
+        if ((high - low + 1) * channels > MIXED) return 0;
+        t->left[k] = (int32_t)(a * channels);
+        t->right[k] = (int32_t)(b * channels);
+        t->fx[k] = fraction(v);
+    }
+    for (int64_t k = 0; k < n; k++) {
+        t->left[k] -= (int32_t)(low * channels);
+        t->right[k] -= (int32_t)(low * channels);
+    }
+    t->low = low;
+    t->n_values = (high - low + 1) * channels;
+    return 1;
+}
+
+JP_INLINE void mix_rows(const uint8_t *restrict a, const uint8_t *restrict b, float fy, int64_t n,
+                        float *restrict mixed, int32_t dtype) {
+    for (int64_t i = 0; i < n; i++) {
+        const float first = get(a, i, dtype);
+        mixed[i] = first + fy * (get(b, i, dtype) - first);
+    }
+}
+
+typedef float f32x4 __attribute__((vector_size(16)));
+typedef uint8_t u8x16 __attribute__((vector_size(16)));
+
+/* One pixel of 3 or 4 bytes. */
+JP_INLINE u8x16 mix_pixel(const float *restrict mixed, const columns *restrict t, int64_t k) {
+    const u8x16 pick = {0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12};
+    f32x4 left, right;
+    memcpy(&left, mixed + t->left[k], 16);
+    memcpy(&right, mixed + t->right[k], 16);
+    const f32x4 v = left + t->fx[k] * (right - left) + 0x1.8p23f;    /* see nearest */
+    return __builtin_shuffle((u8x16)v, pick);
+}
+
+JP_INLINE void mix_columns_bytes(const float *restrict mixed, const columns *restrict t,
+                                 int64_t n, uint8_t *restrict out, int64_t channels) {
+    for (int64_t k = 0; k + 1 < n; k++) {
+        const u8x16 bytes = mix_pixel(mixed, t, k);
+        memcpy(out + k * channels, &bytes, 4);
+    }
+    const u8x16 bytes = mix_pixel(mixed, t, n - 1);
+    memcpy(out + (n - 1) * channels, &bytes, (size_t)channels);
+}
+
+JP_INLINE void mix_columns(const float *restrict mixed, const columns *restrict t, int64_t n,
+                           uint8_t *restrict out, int64_t channels, int32_t dtype) {
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t j = 0; j < channels; j++) {
+            const float left = mixed[t->left[k] + j], right = mixed[t->right[k] + j];
+            put(out, k * channels + j, dtype, left + t->fx[k] * (right - left));
+        }
+}
+
+/* Columns [k, k + n) of output rows [first, last); r is the matrix. Whether it could be done. */
+JP_INLINE int axes_chunk(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                         const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                         int64_t n, int32_t dtype) {
+    columns t;
+    float mixed[MIXED + MARGIN];
+    const int64_t c = in->channels, dx = llround(m[0] * 0x1p32);
+    if (!find_columns(w, llround(m[2] * 0x1p32) + k * dx, dx, n, c, &t)) return 0;
+    memset(mixed + t.n_values, 0, MARGIN * sizeof *mixed);
+    for (int64_t y = first; y < last; y++) {
+        const int64_t v = llround((m[4] * (double)y + m[5]) * 0x1p32);
+        const uint8_t *a = jp_augment_pixel(w, in, t.low, v >> 32);
+        const uint8_t *b = jp_augment_pixel(w, in, t.low, (v >> 32) + 1);
+        uint8_t *to = jp_augment_row(out, y) + k * in->pixel_stride;
+        mix_rows(a, b, fraction(v), t.n_values, mixed, dtype);
+        if (dtype == JP_U8 && c == 3) mix_columns_bytes(mixed, &t, n, to, 3);
+        else if (dtype == JP_U8 && c == 4) mix_columns_bytes(mixed, &t, n, to, 4);
+        else if (c == 1) mix_columns(mixed, &t, n, to, 1, dtype);
+        else if (c == 3) mix_columns(mixed, &t, n, to, 3, dtype);
+        else mix_columns(mixed, &t, n, to, c, dtype);
+    }
+    return 1;
+}
+
+JP_CLONES
+static int axes_chunk_u8(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                         const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                         int64_t n) {
+    return axes_chunk(m, w, in, out, first, last, k, n, JP_U8);
+}
+
+JP_CLONES
+static int axes_chunk_u16(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                          const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                          int64_t n) {
+    return axes_chunk(m, w, in, out, first, last, k, n, JP_U16);
+}
+
+JP_CLONES
+static int axes_chunk_f32(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                          const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
+                          int64_t n) {
+    return axes_chunk(m, w, in, out, first, last, k, n, JP_F32);
+}
+
+int jp_augment_axes_rows(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                         const jp_augment_view *out, int64_t first, int64_t last) {
+    if (m[1] != 0 || m[3] != 0 || w->border == JP_BORDER_CONSTANT) return 0;
+    for (int64_t k = 0; k < out->width; k += CHUNK) {
+        const int64_t n = out->width - k < CHUNK ? out->width - k : CHUNK;
+        const int done = in->dtype == JP_U8 ? axes_chunk_u8(m, w, in, out, first, last, k, n)
+                       : in->dtype == JP_U16 ? axes_chunk_u16(m, w, in, out, first, last, k, n)
+                       : axes_chunk_f32(m, w, in, out, first, last, k, n);
+        if (!done) return 0;
+    }
+    return 1;
+}
