@@ -44,7 +44,7 @@ def extension(glue, stages):
             "-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
         ],
         # macOS strips in its own way, and its wheels are small as they are.
-        extra_link_args=["-Wl,-O1"] if sys.platform.startswith("linux") else [],
+        extra_link_args=["-Wl,--strip-all"] if sys.platform.startswith("linux") else [],
     )  # fmt: skip
 
 
