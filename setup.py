@@ -61,7 +61,7 @@ def extension(glue, stages):
             *FLAGS.get(glue, []),
         ],
         # macOS strips in its own way, and its wheels are small as they are.
-        extra_link_args=["-Wl,-O1"] if sys.platform.startswith("linux") else [],
+        extra_link_args=["-Wl,--strip-all"] if sys.platform.startswith("linux") else [],
     )  # fmt: skip
 
 

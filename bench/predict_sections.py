@@ -159,11 +159,6 @@ def classification(comparison: Comparison) -> str:
 
 
 def _classification_points(runs: Runs) -> dict[str, str]:
-    large = {
-        name: run
-        for name, run in runs.items()
-        if run["ours"].get("n_train", 0) > targets.LARGE_TRAIN_ROWS
-    }
     return {
         "mean rank on log loss": _mean_ranks(runs, "log_loss", "low"),
         "mean rank on accuracy": _mean_ranks(runs, "accuracy", "high"),
@@ -172,6 +167,17 @@ def _classification_points(runs: Runs) -> dict[str, str]:
         "our log loss with missing cells / the best other": _ratios(runs, "log_loss_holed"),
         f"our calibration error, tables of {targets.CALIBRATED_ROWS:,} rows or more":
             _our_calibration(runs),
+        **_cost_points(runs),
+    }  # fmt: skip
+
+
+def _cost_points(runs: Runs) -> dict[str, str]:
+    large = {
+        name: run
+        for name, run in runs.items()
+        if run["ours"].get("n_train", 0) > targets.LARGE_TRAIN_ROWS
+    }
+    return {
         f"our fit / LightGBM's, over {targets.LARGE_TRAIN_ROWS:,} training rows, "
         f"at most {targets.FIT_TO_LIGHTGBM}":
             _judged(_against(large, "fit_seconds", "LightGBM"), most=targets.FIT_TO_LIGHTGBM),
@@ -289,6 +295,7 @@ def regression(comparison: Comparison) -> str:
         "our mean log density, nats": _judged(
             {name: run["ours"].get("log_density") for name, run in runs.items()}
         ),
+        **_cost_points(runs),
     }
     return (
         "### Regression\n\n"

@@ -58,7 +58,8 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
     -----
     - Mean: boosted trees, and bags of best splits (fine and coarse leaves) and of random ones,
       stacked with the non-negative weights of least squared error on rows not seen (Breiman 1996,
-      doi:10.1007/BF00117832).
+      doi:10.1007/BF00117832). What is worth less than 0.4 % of that error is left out, and bags
+      that a third of their trees show to be so are not grown on.
     - Spread: a training row counts as often as it shares a leaf with the row in question
       (quantile regression forests, Meinshausen 2006, https://jmlr.org/papers/v7/meinshausen06a.html),
       with its target in one of 256 cells. Before, none, half or all of the mean is taken off the

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jointprob.forest.bagging import Bag, GrowingBag
+from jointprob.forest.bagging import Bag
 from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.leaves import LeafRows
-from jointprob.forest.targets import Numbers, growth_for, trees_for
+from jointprob.forest.targets import Numbers
 from jointprob.predict.binned import BinnedJoint, fit_binned
 from jointprob.predict.cells import make_cells
 from jointprob.predict.folds import assign_folds, judged_rows, scaled
 from jointprob.predict.holes import make_holes
+from jointprob.predict.members import Members
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.predictive import PredictiveDistribution
 from jointprob.predict.spread import (
@@ -38,8 +38,6 @@ from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
-MANY_ROWS, FINE_LEAF = 10_000, 3  # rows of the leaves of other bags, when rows are many
-WIDE_LEAF = 5  # rows of the leaves of a bag grown for the spread of its targets
 SPREAD_ROWS = 1500  # on which distributions are compared, at most
 JUDGE_STREAM = 16  # second word of the key: no two uses of a seed share a stream
 
@@ -162,102 +160,91 @@ def fit_numbers(
 ) -> NumberModel:
     """Fit forests, boosted trees and joints; what each says of rows not seen decides its part."""
     binning = fit_binning(table, weight)
-    binned = binning.bin(table, n_jobs)
+    binned, n = binning.bin(table, n_jobs), len(number)
     center = float(np.average(number, weights=weight))
     scale = float(np.sqrt(np.average((number - center) ** 2, weights=weight))) or 1.0
     target = Numbers(((number - center) / scale).astype(np.float32), scaled(weight))
-    holes, judged = make_holes(table, seed), judged_rows(len(number))
-    holed = binning.bin(holes.table, n_jobs).by_row
-    folds = assign_folds(np.zeros(len(number), np.int64), seed)
+    holes, judged = make_holes(table, seed), judged_rows(n)
+    folds = assign_folds(np.zeros(n, np.int64), seed)
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
     joint, seen = fit_binned(
         table, number, weight, *make_cells(number, weight), holes, judged, seed, n_jobs
     )
-    by_joint, by_joint_holed = (
-        (joint.mean(bins) - center) / scale for bins in (seen.judged, seen.holed)
-    )
     progress("joint")
 
-    # A third of the trees say which bags are worth growing on.
-    n_trees = trees_for(binned.n_rows)
-    growing = _start_bags(binned, target, n_trees // 3, seed, n_jobs)
+    def by_joint(bins: Floats) -> Floats:
+        return np.asarray((joint.mean(bins) - center) / scale)
 
-    @cache
-    def by_joint_of_all() -> Floats:
-        return np.asarray((joint.mean(seen.all(len(number))) - center) / scale)
-
-    def stack(members: list[int]) -> tuple[Floats, Floats]:
-        """Weights of some bags and all else, and the mean of every row."""
-        means: list[NDArray[Any]]
-        means = [scores[:, 0], *(growing[i].means()[:, 0] for i in members)]
-        said = [*(one[judged] for one in means), by_joint]
-        found = fit_stack(said, target.number[judged], target.weight[judged])
-        mean = np.stack(means, axis=1) @ found[:-1]
-        if found[-1] > 0:
-            mean += found[-1] * by_joint_of_all()
-        weights = np.zeros(len(growing) + 2)
-        weights[[0, *(1 + i for i in members), -1]] = found
-        return weights, center + scale * mean
-
-    random = np.random.Generator(np.random.Philox(key=[seed, JUDGE_STREAM]))
-    some = np.sort(random.permutation(len(judged))[:SPREAD_ROWS])
-    rows = judged[some]
-
-    def candidates(
-        i: int, mean: Floats, centerings: Sequence[float]
-    ) -> tuple[LeafRows, list[Candidate]]:
-        leaf_rows = LeafRows(growing[i].bag(), binned, target.weight, seed + i, n_jobs)
-        reached = leaf_rows.reach(rows, binned.by_row[rows])
-        spreads = [make_spread(leaf_rows, number, mean, weight, part) for part in centerings]
-        said = [leaves_below(reached.weights(s.leaves), s.overall) for s in spreads]
-        return leaf_rows, [Candidate(*one) for one in zip(spreads, said, strict=True)]
-
-    weights, mean = stack(list(range(len(growing))))
-    tried = [(i, one) for i in range(2) for one in candidates(i, mean, CENTERINGS)[1]]
-    on = Judged(number[rows], weight[rows], mean[rows], seen.judged[some])
-    source, chosen = tried[choose_spread([one for _, one in tried], on)]
-    worth = [i for i in range(len(growing)) if weights[1 + i] > 0 or i == source]
+    members = Members(
+        binned, target, scores[:, 0], by_joint(seen.judged), lambda: by_joint(seen.all(n)), judged,
+        seed, n_jobs,
+    )  # fmt: skip
+    judge = _SpreadJudge(members, number, weight, seen.judged)
+    every = range(len(members.growing))
+    weights, mean = members.stack(every)
+    source, centering = judge.choose(center + scale * mean)
+    worth = [i for i in every if weights[1 + i] > 0 or i == source]
     for i in worth:
-        growing[i].grow(n_trees)
+        members.grow_on(i)
         progress(f"forest {i + 1}")
+    weights, mean = members.stack(worth)
+    mean = center + scale * mean
+    leaf_rows, (candidate,) = judge.candidates(source, mean, [centering])
+    spread = candidate.spread
+    usual = Way(weights, *choose_share(candidate, judge.on(mean), joint))
 
-    weights, mean = stack(worth)
-    on = on._replace(mean=mean[rows])
-    leaf_rows, (candidate,) = candidates(source, mean, [chosen.spread.centering])
-    usual = Way(weights, *choose_share(candidate, on, joint))
-    bags = tuple(bag.bag() for bag in growing)
-    less = [boosted.out_of_fold(holed, folds[holes.rows], n_jobs, both_ways=True)[:, 0]]
-    for i, bag in enumerate(bags):
-        means = bag.out_of_bag(holed, holes.rows, len(number), seed + i, target.baseline, n_jobs)
-        less.append(means[:, 0])
-    part = target.take(holes.rows)
-    weights = fit_stack([*less, by_joint_holed], part.number, part.weight)
-    mean = center + scale * (np.stack([*less, by_joint_holed], axis=1) @ weights)
-    own = leaf_rows.reach(holes.rows, holed).weights(candidate.spread.leaves)
-    candidate = candidate._replace(below=leaves_below(own, candidate.spread.overall))
-    on = Judged(number[holes.rows], weight[holes.rows], mean, seen.holed)
-    strange = Way(weights, *choose_share(candidate, on, joint))
+    # The same, of rows from which cells were taken away.
+    holed, rows = binning.bin(holes.table, n_jobs).by_row, holes.rows
+    less: list[NDArray[np.floating[Any]]] = [
+        boosted.out_of_fold(holed, folds[rows], n_jobs, both_ways=True)[:, 0],
+        *members.out_of_bag(holed, rows),
+        by_joint(seen.holed),
+    ]
+    part = target.take(rows)
+    weights = fit_stack(less, part.number, part.weight)
+    mean = center + scale * (np.stack(less, axis=1) @ weights)
+    below = leaves_below(leaf_rows.reach(rows, holed).weights(spread.leaves), spread.overall)
+    on = Judged(number[rows], weight[rows], mean, seen.holed)
+    strange = Way(weights, *choose_share(Candidate(spread, below), on, joint))
     progress("spread")
     return NumberModel(
-        binning, boosted, bags, joint, usual, strange, center, scale, candidate.spread,
+        binning, boosted, members.bags, joint, usual, strange, center, scale, spread,
         Patterns.of(binned),
     )  # fmt: skip
 
 
-def _start_bags(
-    binned: Binned, target: Numbers, n_trees: int, seed: int, n_jobs: int | None
-) -> list[GrowingBag]:
-    """Fine and coarse leaves of best splits, and fine ones of random splits."""
-    d, fine = binned.n_columns, 1 if binned.n_rows <= MANY_ROWS else FINE_LEAF
-    kinds = ((False, fine), (False, WIDE_LEAF), (True, fine))
-    bags = [
-        GrowingBag(binned, target, growth_for(d, random_splits, rows), seed + i, n_jobs)
-        for i, (random_splits, rows) in enumerate(kinds)
-    ]
-    for bag in bags:
-        bag.grow(n_trees)
-    return bags
+class _SpreadJudge:
+    """Which bag's leaves tell best how targets spread, on some of the rows judged."""
+
+    def __init__(self, members: Members, number: Floats, weight: Floats, bins: Floats) -> None:
+        random = np.random.Generator(np.random.Philox(key=[members.seed, JUDGE_STREAM]))
+        some = np.sort(random.permutation(len(members.judged))[:SPREAD_ROWS])
+        self.members, self.number, self.weight = members, number, weight
+        self.rows, self.bins = members.judged[some], bins[some]
+
+    def on(self, mean: Floats) -> Judged:
+        """These rows, with the mean of every row."""
+        rows = self.rows
+        return Judged(self.number[rows], self.weight[rows], mean[rows], self.bins)
+
+    def choose(self, mean: Floats) -> tuple[int, float]:
+        """Bag of best splits, and part of the mean that is taken off, of the best score."""
+        tried = [(i, one) for i in range(2) for one in self.candidates(i, mean, CENTERINGS)[1]]
+        source, best = tried[choose_spread([one for _, one in tried], self.on(mean))]
+        return source, best.spread.centering
+
+    def candidates(
+        self, bag: int, mean: Floats, centerings: Sequence[float]
+    ) -> tuple[LeafRows, list[Candidate]]:
+        """What a bag's leaves say of the rows."""
+        leaf_rows = self.members.leaf_rows(bag)
+        reached = leaf_rows.reach(self.rows, self.members.binned.by_row[self.rows])
+        spreads = [
+            make_spread(leaf_rows, self.number, mean, self.weight, part) for part in centerings
+        ]
+        said = [leaves_below(reached.weights(s.leaves), s.overall) for s in spreads]
+        return leaf_rows, [Candidate(*one) for one in zip(spreads, said, strict=True)]
 
 
 def _boost(
