@@ -34,7 +34,7 @@ def resampling(make: Maker, name: str, folder: Path) -> Result:
     """Five splits: the seed shuffles the table, resamples and trains."""
     runs = [_one_seed(make, name, folder, seed) for seed in range(N_SEEDS)]
     scores = [run.pop("average_precision") for run in runs]
-    means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+    means = {key: float(np.mean([run[key] for run in runs if key in run])) for key in runs[0]}
     if "more_seconds" in means:  # what takes less than a millisecond cannot be told apart
         means["more_rows_per_second"] = MORE_ROWS / max(means["more_seconds"], 1e-3)
     return {"average_precision": float(np.mean(scores)), "scores": scores, **means}
@@ -55,7 +55,8 @@ def _one_seed(make: Maker, name: str, folder: Path, seed: int) -> Result:
     result = {"average_precision": float(average_precision_score(test.y, proba))}
     if method.resampler is None:
         return result
-    return result | _cost(method, train, len(y) - len(train.y), seconds) | _novelty(X, train)
+    result |= _novelty(X, train)
+    return result | _cost(method, train, len(y) - len(train.y), seconds) if seed == 0 else result
 
 
 def _parts(name: str, folder: Path, seed: int) -> tuple[sets.Labelled, sets.Labelled]:

@@ -71,9 +71,9 @@ class TableAugmenter(TakesTables, BaseEstimator):
     Notes
     -----
     `fit_resample` starts from rows of the class and moves them by `strength`. A moved row is taken
-    with the probability that it is still of its class, p(class | row), by the pool of forests,
-    boosted trees and joints of `JEPAClassifier`: what is believed in this pool was learnt from
-    rows that its members had not seen. So new rows keep off the ground of the other classes.
+    in proportion to the probability that it is still of its class, p(class | row), by the pool of
+    forests, boosted trees and joints of `JEPAClassifier`: how far each is believed was learnt from
+    rows that it had not seen. So new rows keep off the ground of the other classes.
 
     Which cells rows miss is part of the model: a column that misses cells has a companion that
     tells so. In `fit_resample` and `jitter` a row misses the cells of the row it starts from.

@@ -24,6 +24,8 @@ from jointprob.threads import run_blocks
 
 BLOCK_ROWS = 4096
 MOST_TRIES = 20  # candidates for each new row, at most
+SUREST = 0.95  # share of candidates that are less sure of their class than those always taken
+TRIAL_KEY = np.uint64(1 << 62)  # candidates have smaller ones
 SOURCE, JUDGED = 0, 1  # draws of a candidate: the row it starts from, and what it has to pass
 
 Columns = list[NDArray[Any]]
@@ -115,8 +117,8 @@ class Model:
         """New rows of a class: its rows moved, as far as they are still of the class.
 
         Candidates are numbered. Each starts from a row of the class in proportion to the weights,
-        and is taken with probability p(class | candidate); of too few taken, the rest are those
-        that came nearest to it.
+        and is taken with a probability in proportion to p(class | candidate), 1 for the surest
+        twentieth; of too few taken, the rest are those that came nearest to it.
 
         Parameters
         ----------
@@ -127,6 +129,9 @@ class Model:
         """
         mover = _Mover(self, table, np.full(table.n_rows, label), seed, strength, n_jobs)
         below = np.cumsum(weight)
+        trial = np.arange(min(table.n_rows, BLOCK_ROWS))
+        tried = mover.move(trial, trial.astype(np.uint64) + TRIAL_KEY)
+        sure = float(np.quantile(self._chance(table, tried, label), SUREST))
         choice = int(np.random.SeedSequence([seed, label]).generate_state(1, np.uint64)[0])
 
         def candidates(start: int, stop: int) -> Columns:
@@ -135,7 +140,7 @@ class Model:
             _query.uniform(choice, key, uniform)
             rows = np.searchsorted(below, uniform[:, SOURCE] * below[-1], side="right")
             moved = mover.move(np.minimum(rows, len(below) - 1), key)
-            return [*moved, self._chance(table, moved, label) / uniform[:, JUDGED]]
+            return [*moved, self._chance(table, moved, label) / (sure * uniform[:, JUDGED])]
 
         return _first_taken(candidates, n, n_jobs)
 
