@@ -183,7 +183,6 @@ class Families:
         run_tasks(tasks, task.n_jobs)
         return out
 
-
     def own(self, strength: Strength, chosen: Sizes) -> Floats:
         """Log density (without Jacobian) of each row by its own class, out of fold, (n_chosen,)."""
         task, folds, labels = self.task, self.task.folds[chosen], self.task.labels[chosen]

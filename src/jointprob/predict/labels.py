@@ -197,4 +197,6 @@ def _boost(
     log_prior = np.log(target.prior)
     start = log_prior[1:] - log_prior[:1] if target.n_classes == 2 else log_prior
     loss = Loss(target.label, target.weight, start)
-    return fit_boosted(binned, loss, folds, boosting_for(binned.n_rows, loss.n_scores), seed, n_jobs)
+    return fit_boosted(
+        binned, loss, folds, boosting_for(binned.n_rows, loss.n_scores), seed, n_jobs
+    )

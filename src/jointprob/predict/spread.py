@@ -114,8 +114,7 @@ def choose_share(candidate: Candidate, rows: Judged, joint: BinnedJoint) -> tupl
     spread, below = candidate
     other = joint.below(rows.bins, spread.cells, spread.centering * rows.mean)
     tried = [
-        _warp_and_score((1 - share) * below + share * other, spread, rows)
-        for share in JOINT_SHARES
+        _warp_and_score((1 - share) * below + share * other, spread, rows) for share in JOINT_SHARES
     ]
     losses = [loss for loss, _ in tried]
     best = int(np.argmin(losses))
