@@ -42,21 +42,19 @@ def section(comparison: Comparison, model: str) -> str:
     """Every set and number of training images with one classifier."""
     from pixels import learning
 
-    rows, lifts, saved = [], [], {"noisy": [], "shifted": []}
+    rows, cases = [], []
     for name in comparison.named(tuple(learning.SETS)):
         runs = comparison.ours("lift", model, name, module="learning")
         for n_train in learning.N_TRAIN:
             seeds = runs.get(str(n_train), [])
             if seeds:
                 rows.append([f"{name}, {n_train:,}", *_accuracy(seeds), *_changed(seeds)])
-                lifts.append(np.mean(_difference(seeds, "clean")))
-                for what in saved:
-                    saved[what].append(np.mean(_saved(seeds, what)))
+                cases.append(seeds)
     header = (
         "set, training images | accuracy % without | with | lift | noisy test without | with | "
         "saved | shifted test without | with | saved"
     )
-    return f"### {TITLES[model]}\n\n{table(header, rows)}\n" + _points(lifts, saved)
+    return f"### {TITLES[model]}\n\n{table(header, rows)}\n" + _points(cases)
 
 
 def _values(seeds: list[dict[str, Any]], copies: str, what: str) -> np.ndarray:
@@ -94,24 +92,32 @@ def _changed(seeds: list[dict[str, Any]]) -> list[str]:
 
 def _spread(values: np.ndarray) -> str:
     """Mean and standard error."""
-    if len(values) < 2:
-        return f"{values.mean():+.2f}"
-    return f"{values.mean():+.2f} -+ {values.std(ddof=1) / np.sqrt(len(values)):.2f}"
+    return f"{values.mean():+.2f} -+ {_error(values):.2f}"
 
 
-def _points(lifts: list[float], saved: dict[str, list[float]]) -> str:
-    if not lifts:
-        return ""
+def _points(cases: list[list[dict[str, Any]]]) -> str:
+    """In how many cases augmentation helps, and in how many beyond doubt."""
     asked = {
-        "augmentation lifts mean accuracy": lifts,
-        "a noisy test set loses less": saved["noisy"],
-        "a shifted test set loses less": saved["shifted"],
+        "accuracy is higher": [_difference(seeds, "clean") for seeds in cases],
+        "accuracy on the noisy test is higher": [_difference(seeds, "noisy") for seeds in cases],
+        "accuracy on the shifted test is higher": [
+            _difference(seeds, "shifted") for seeds in cases
+        ],
+        "noise costs less": [_saved(seeds, "noisy") for seeds in cases],
+        "shifts cost less": [_saved(seeds, "shifted") for seeds in cases],
     }
     return "".join(
-        f"- {what} in {sum(value > 0 for value in values)} of {len(values)} cases: "
-        f"{verdict(all(value > 0 for value in values))}.\n"
-        for what, values in asked.items()
+        f"- {what} with augmentation in {sum(gain.mean() > 0 for gain in gains)} of {len(cases)} "
+        f"cases, in {sum(gain.mean() > 2 * _error(gain) for gain in gains)} by more than two "
+        f"standard errors: {verdict(all(gain.mean() > 0 for gain in gains))}.\n"
+        for what, gains in asked.items()
+        if cases
     )
+
+
+def _error(values: np.ndarray) -> float:
+    """Standard error of the mean."""
+    return values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.inf
 
 
 SECTIONS = {model: partial(section, model=model) for model in TITLES}

@@ -17,7 +17,15 @@ from sklearn.neighbors import NearestNeighbors
 N_SEEDS = 5
 TRAIN_SHARE = 0.6
 MORE_ROWS = 20_000
-POSITIVE = {"hypothyroid": "hypothyroid", "mammography": "1", "annthyroid": "1"}
+POSITIVE = {
+    "hypothyroid": "hypothyroid", "mammography": "1", "annthyroid": "1",
+    "cardio": "1", "htru2": "1", "phoneme": "1", "magic": "h", "adult": ">50K",
+    "german_credit": "bad",
+}  # fmt: skip
+THINNED = {  # rows of the class, and others, that are left to train on
+    "cardio": (100, 2000), "htru2": (200, 4000), "phoneme": (150, 3000), "magic": (200, 6000),
+    "adult": (250, 5000), "german_credit": (100, 400),
+}  # fmt: skip
 
 Maker = Callable[..., Method]
 
@@ -56,7 +64,12 @@ def _parts(name: str, folder: Path, seed: int) -> tuple[sets.Labelled, sets.Labe
     y = (table[sets.TARGETS[name]].astype(str) == POSITIVE[name]).to_numpy()
     whole = sets.Labelled(table.drop(columns=sets.TARGETS[name]), y)
     cut = int(TRAIN_SHARE * len(order))
-    return whole.take(order[:cut]), whole.take(order[cut:])
+    train, test = order[:cut], order[cut:]
+    if name in THINNED:
+        n_rare, n_others = THINNED[name]
+        rank = np.where(y[train], y[train].cumsum(), (~y[train]).cumsum())
+        train = train[rank <= np.where(y[train], n_rare, n_others)]
+    return whole.take(train), whole.take(test)
 
 
 def _cost(method: Method, train: sets.Labelled, n_new: int, seconds: float) -> Result:

@@ -1,7 +1,7 @@
 /* Colours: what mixes the three channels of a pixel, on floats. */
 #include "augment_rows.h"
 
-enum { CHUNK = 512 /* pixels */, JP_COLOUR_MATRIX = 0, JP_COLOUR_HUE = 1 };
+enum { CHUNK = 512 /* pixels */, JP_COLOUR_MATRIX = 0, JP_COLOUR_HUE = 1, JP_COLOUR_ALIKE = 2 };
 
 /* x: n pixels of 3 floats, in place; m: 3 x 3. 15 FLOPs a pixel. */
 JP_INLINE void mix_channels(const float *m, int64_t n, float *x)
@@ -12,6 +12,13 @@ JP_INLINE void mix_channels(const float *m, int64_t n, float *x)
         x[3 * i + 1] = m[3] * r + m[4] * g + m[5] * b;
         x[3 * i + 2] = m[6] * r + m[7] * g + m[8] * b;
     }
+}
+
+/* The first row of m for all channels. 5 FLOPs a pixel. */
+JP_INLINE void mix_alike(const float *m, int64_t n, float *x)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[3 * i] = x[3 * i + 1] = x[3 * i + 2] = m[0] * x[3 * i] + m[1] * x[3 * i + 1] + m[2] * x[3 * i + 2];
 }
 
 /* Value of a channel whose hue lies `sector` sixths of a turn from where it is least; sector in [0, 18). */
@@ -49,12 +56,13 @@ static void colour_row(const void *x, int32_t type, int64_t n, int32_t what, con
         const int64_t take = n - i < CHUNK ? n - i : CHUNK;
         jp_row_to_float(jp_at(x, type, 3 * i), type, 3 * take, pixels);
         if (what == JP_COLOUR_HUE) turn_hue(m[0], take, pixels);
+        else if (what == JP_COLOUR_ALIKE) mix_alike(m, take, pixels);
         else mix_channels(m, take, pixels);
         jp_row_from_float(pixels, type, 3 * take, (char *)out + 3 * i * jp_augment_item(type));
     }
 }
 
-/* Options: matrix or hue. Parameters: 3 x 3 by rows, or turns in [0, 1). */
+/* Options: matrix, hue, or one row for all channels. Parameters: 3 x 3 by rows, turns in [0, 1), or 3. */
 int jp_augment_colour(const jp_augment_at *at, const jp_augment_view *in, const jp_augment_view *out,
                       int64_t first, int64_t last)
 {
@@ -62,7 +70,7 @@ int jp_augment_colour(const jp_augment_at *at, const jp_augment_view *in, const 
     const int32_t what = at->step->options[0];
     float m[9] = {(float)(6 * p[0])};
     if (in->channels != 3) return JP_ERR_SIZE;
-    for (int k = 0; what == JP_COLOUR_MATRIX && k < 9; k++) m[k] = (float)p[k];
+    for (int k = 0; what != JP_COLOUR_HUE && k < (what == JP_COLOUR_ALIKE ? 3 : 9); k++) m[k] = (float)p[k];
     for (int64_t y = first; y < last; y++)
         colour_row(jp_augment_row(in, y), in->dtype, in->width, what, m, jp_augment_row(out, y));
     return JP_OK;

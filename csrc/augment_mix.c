@@ -1,5 +1,6 @@
 /* Rectangles filled (Erase), and images mixed with others of the batch (MixUp, CutMix). */
 #include "augment_rows.h"
+#include "augment_stream.h"
 
 enum { JP_MIX_UP = 0, JP_MIX_CUT = 1 };
 
@@ -13,9 +14,15 @@ static rectangle rectangle_of(const double *p, const jp_augment_view *view)
     return r;
 }
 
-static void copy_row(const jp_augment_view *in, const jp_augment_view *out, int64_t y)
+/* Rows first .. last as they are, in one piece where there are no gaps. */
+static void copy_rows(const jp_augment_view *in, const jp_augment_view *out, int64_t first, int64_t last)
 {
-    memcpy(jp_augment_row(out, y), jp_augment_row(in, y), (size_t)(in->width * in->pixel_stride));
+    const int whole = jp_augment_whole(in) && jp_augment_whole(out);
+    const int64_t rows = whole ? last - first : 1, row_bytes = in->width * in->pixel_stride;
+    for (int64_t y = first; y < last; y += rows) {
+        if (out->streams) jp_augment_stream(jp_augment_row(out, y), jp_augment_row(in, y), (size_t)(rows * row_bytes));
+        else memcpy(jp_augment_row(out, y), jp_augment_row(in, y), (size_t)(rows * row_bytes));
+    }
 }
 
 /* A pixel of the fill values. */
@@ -44,10 +51,9 @@ int jp_augment_erase(const jp_augment_at *at, const jp_augment_view *in, const j
     const rectangle r = rectangle_of(jp_augment_parameters(at), out);
     uint8_t pixel[JP_AUGMENT_CHANNELS * 4];
     make_pixel(at->step->shared, out, pixel);
-    for (int64_t y = first; y < last; y++) {
-        copy_row(in, out, y);
+    copy_rows(in, out, first, last);
+    for (int64_t y = first; y < last; y++)
         if (y >= r.top && y < r.bottom) fill_row(out, y, &r, pixel);
-    }
     return JP_OK;
 }
 
@@ -117,9 +123,8 @@ int jp_augment_mix(const jp_augment_at *at, const jp_augment_view *in, const jp_
     if (partner->height != in->height || partner->width != in->width) return JP_ERR_SIZE;
     const int up = at->step->options[0] == JP_MIX_UP;
     const rectangle r = up ? (rectangle){0, 0, in->height, in->width} : rectangle_of(p + 2, out);
-    for (int64_t y = first; y < last; y++) {
-        if (!up) copy_row(in, out, y);
+    if (!up) copy_rows(in, out, first, last);
+    for (int64_t y = first; y < last; y++)
         if (y >= r.top && y < r.bottom) mix_row(partner, in, out, y, r.left, r.right, up ? (float)p[1] : 0);
-    }
     return JP_OK;
 }

@@ -71,9 +71,9 @@ typedef union {
 } halves;
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-enum { HALF_ORDER = 3 };
+enum { HALF_ORDER = 3, WORD_ORDER = 1 };
 #else
-enum { HALF_ORDER = 0 };
+enum { HALF_ORDER = 0, WORD_ORDER = 0 };
 #endif
 
 /* A sample's 16 bits: sign, column, part. */
@@ -202,30 +202,33 @@ JP_INLINE void normals(uint32_t a, uint32_t b, float *first, float *second)
     *second = radius * (quarter & 2 ? -y : y);
 }
 
+enum { NORMALS = CHUNK_GROUPS * JP_GROUP_WORDS };
+
+/* Random words, the lower of a pair first. */
+typedef union {
+    uint64_t pair[NORMALS / 2];
+    uint32_t word[NORMALS];
+} words;
+
 /* z: JP_GROUP_WORDS normals a group: cosines of the first 16 words with the last 16, then sines. */
-JP_INLINE void normal_groups(const uint64_t *pairs, int64_t n, float *z)
+JP_INLINE void normal_groups(const words *w, int64_t n, float *restrict z)
 {
-    uint32_t words[JP_GROUP_WORDS];
-    for (int64_t g = 0; g < n; g++, pairs += JP_GROUP_WORDS / 2, z += JP_GROUP_WORDS) {
-        for (int i = 0; i < JP_GROUP_WORDS / 2; i++) {
-            words[2 * i] = (uint32_t)pairs[i];
-            words[2 * i + 1] = (uint32_t)(pairs[i] >> 32);
-        }
-        for (int i = 0; i < 16; i++) normals(words[i], words[16 + i], z + i, z + 16 + i);
+    for (int64_t g = 0; g < n; g++, z += JP_GROUP_WORDS) {
+        const uint32_t *word = w->word + g * JP_GROUP_WORDS;
+        for (int i = 0; i < 16; i++)
+            normals(word[i ^ WORD_ORDER], word[(16 + i) ^ WORD_ORDER], z + i, z + 16 + i);
     }
 }
-
-enum { NORMALS = CHUNK_GROUPS * JP_GROUP_WORDS };
 
 /* Normals of the elements from `from` on: up to `most`, beginning at z[skip]. Returns skip; sets take. */
 JP_INLINE int64_t draw_normals(int64_t from, int64_t most, const uint32_t *key, float *z, int64_t *take)
 {
-    uint64_t pairs[NORMALS / 2];
+    words w;
     const int64_t skip = from % JP_GROUP_WORDS, rest = most + skip;
     const int64_t reach = rest < NORMALS ? rest : NORMALS;
     const int64_t groups = (reach + JP_GROUP_WORDS - 1) / JP_GROUP_WORDS;
-    jp_philox_fill(key, PURPOSE_NOISE, from / JP_GROUP_WORDS, groups, pairs);
-    normal_groups(pairs, groups, z);
+    jp_philox_fill(key, PURPOSE_NOISE, from / JP_GROUP_WORDS, groups, w.pair);
+    normal_groups(&w, groups, z);
     *take = reach - skip;
     return skip;
 }

@@ -4,6 +4,7 @@
    the fused result is that of the steps one after the other, bit for bit. Other types go from map to
    map in chunks that stay in L1. uint8 and uint16 are rounded to nearest, ties to even, and saturated. */
 #include "augment_rows.h"
+#include "augment_stream.h"
 #include "table_lanes.h"
 
 #include <math.h>
@@ -80,17 +81,29 @@ static void tabulate(const jp_augment_step *step, int64_t image, double mean, ui
     for (int v = 0; v < 256; v++) table[v] = rounded_u8(values[v]);
 }
 
-/* Sum of n values but NaN, and their number. */
+/* Sum of bytes, of few enough at a time for 32 bits. */
+JP_INLINE int64_t sum_bytes(const uint8_t *x, int64_t n)
+{
+    int64_t total = 0;
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        const int64_t end = n - i < CHUNK ? n : i + CHUNK;
+        uint32_t sum = 0;
+        for (int64_t j = i; j < end; j++) sum += x[j];
+        total += sum;
+    }
+    return total;
+}
+
+/* Adds the sum of n values but NaN, and their number. */
 JP_CLONES
 static void sum_row(const void *row, int32_t type, int64_t n, double *sum, double *count)
 {
-    const uint8_t *u8 = row;
     const uint16_t *u16 = row;
     const float *f32 = row;
     int64_t whole = 0, missing = 0;
     double total = 0;
     if (type == JP_U8)
-        for (int64_t i = 0; i < n; i++) whole += u8[i];
+        whole = sum_bytes(row, n);
     else if (type == JP_U16)
         for (int64_t i = 0; i < n; i++) whole += u16[i];
     else
@@ -225,7 +238,7 @@ static void map(const jp_augment_step *step, int64_t image, const chain *c, int3
 
 /* n values, at most a chunk, through the maps behind the table. */
 static void map_chunk(const jp_augment_at *at, const jp_augment_step *const *steps, int64_t n_steps,
-                      int32_t type, const void *x, int64_t n, void *out)
+                      int32_t type, const void *x, int64_t n, int streams, void *out)
 {
     const chain *c = at->state;
     float rooms[2][CHUNK];
@@ -235,16 +248,17 @@ static void map_chunk(const jp_augment_at *at, const jp_augment_step *const *ste
         x = levels;
     }
     for (int64_t s = c->n_tabulated, slot = 0; s < n_steps; s++) {
-        void *to = s + 1 < n_steps ? rooms[s & 1] : out;
+        void *to = s + 1 < n_steps || streams ? rooms[s & 1] : out;
         map(steps[s], at->image, c, type, slot, x, n, to);
         slot += steps[s]->kind == JP_AUGMENT_AFFINE;
         type = steps[s]->dtype;
         x = to;
     }
+    if (streams) jp_augment_stream(out, x, (size_t)(n * jp_augment_item(type)));
 }
 
 static void map_span(const jp_augment_at *at, const jp_augment_step *const *steps, int64_t n_steps,
-                     int32_t type, const uint8_t *x, int64_t n, uint8_t *out)
+                     int32_t type, const uint8_t *x, int64_t n, int streams, uint8_t *out)
 {
     const chain *c = at->state;
     const int64_t item = jp_augment_item(type), item_out = jp_augment_item(steps[n_steps - 1]->dtype);
@@ -253,7 +267,7 @@ static void map_span(const jp_augment_at *at, const jp_augment_step *const *step
         return;
     }
     for (int64_t i = 0; i < n; i += c->chunk)
-        map_chunk(at, steps, n_steps, type, x + i * item, n - i < c->chunk ? n - i : c->chunk,
+        map_chunk(at, steps, n_steps, type, x + i * item, n - i < c->chunk ? n - i : c->chunk, streams,
                   out + i * item_out);
 }
 
@@ -263,6 +277,7 @@ int jp_augment_maps(const jp_augment_at *at, const jp_augment_step *const *steps
     const int whole = jp_augment_whole(in) && jp_augment_whole(out);
     const int64_t width = in->width * in->channels, rows = whole ? last - first : 1;
     for (int64_t y = first; y < last; y += rows)
-        map_span(at, steps, n_steps, in->dtype, jp_augment_row(in, y), rows * width, jp_augment_row(out, y));
+        map_span(at, steps, n_steps, in->dtype, jp_augment_row(in, y), rows * width, out->streams,
+                 jp_augment_row(out, y));
     return JP_OK;
 }

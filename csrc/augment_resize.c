@@ -108,7 +108,8 @@ JP_INLINE void sum_pixels_of(const float *row, int64_t channels, const jp_axis *
         const float *at = row + axis->start[j] * channels, *w = axis->weight + j * n_taps;
         for (int64_t k = 0; k < channels; k += 4) {
             jp_four sum = {0};
-            for (int64_t t = 0; t < n_taps; t++)
+            if (!careful || w[0] != 0) sum = w[0] * *(const jp_four *)(at + k);
+            for (int64_t t = 1; t < n_taps; t++)
                 if (!careful || w[t] != 0) sum += w[t] * *(const jp_four *)(at + t * channels + k);
             *(jp_four *)(out + j * channels + k) = sum;
         }

@@ -10,17 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joints import levels_of, mixed_joint
+from reference import joint as reference
 from scipy.stats import chisquare, ks_2samp
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from trees import grow_tree, random_blocks
 
 from jointprob.augment.tables import TableAugmenter
 from jointprob.augment.tables.gaps import Gaps
 from jointprob.augment.tables.strategy import new_rows
 from jointprob.query.answers import shares
 from jointprob.query.evidence import Given, read_rows
-from jointprob.query.moving import move_rows
+from jointprob.query.moving import _redraw_state, move_rows
 from jointprob.table import read_table
 
 RARE, USUAL = 25, 95
@@ -374,6 +376,30 @@ def test_moved_rows_follow_the_joint_that_they_came_from(apart, strength):
         assert ks_2samp(*numbers).pvalue > 1e-3
     stays = np.corrcoef(moved["a"], before["a"])[0, 1]
     assert stays > 0.9 if strength < 0.5 else stays < 0.95
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=10)
+def test_states_are_redrawn_given_their_neighbours(seed):
+    """Evenly spaced numbers fall to each state as often as P(state | all other states) says."""
+    rng = np.random.default_rng(seed)
+    tree = grow_tree(rng, random_blocks(rng, n_blocks=5, widths=[1, 2, 3]))
+    states = np.array([rng.integers(tree.n_states)], np.int32)
+    even = (np.arange(2000) + 0.5) / 2000
+    for block in range(tree.n_blocks):
+        others = np.repeat(states, tree.n_states[block], axis=0)
+        others[:, block] = np.arange(tree.n_states[block])
+        mass = np.array([prior(tree, z) for z in others])
+        drawn = _redraw_state(tree, block, np.repeat(states, len(even), axis=0), even)
+        share = np.bincount(drawn, minlength=len(mass)) / len(even)
+        np.testing.assert_allclose(share, mass / mass.sum(), atol=2e-3)
+
+
+def prior(tree, states):
+    """P(states) of all blocks."""
+    above = [0 if p < 0 else states[p] for p in tree.parent]
+    tables = reference.transitions(tree)
+    return np.prod([t[a, z] for t, a, z in zip(tables, above, states, strict=True)])
 
 
 def tallies(found, expected):

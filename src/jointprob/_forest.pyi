@@ -12,6 +12,7 @@ THRESHOLD_SETS: int
 SPREAD_CELLS: int
 SLOPES_ONE: int
 SLOPES_MANY: int
+SMALL_LEAVES: int
 
 class Bins:
     def __init__(
@@ -76,6 +77,10 @@ class Grown:
         leaf_of: NDArray[np.int32],
         work: Bytes,
     ) -> None: ...
+    def steps(self, penalty: float, rate: float, most: float, values: Floats) -> None: ...
+    def small_leaves(
+        self, sets: NDArray[np.uint32], by_column: Bytes, leaves: NDArray[np.int32]
+    ) -> None: ...
 
 class Forest:
     def __init__(
@@ -88,9 +93,15 @@ class Forest:
     def leaves(
         self, tree: int, by_row: Bytes, start: int, stop: int, leaves: NDArray[np.int32]
     ) -> None: ...
-    def add(self, values: Floats, by_row: Bytes, start: int, stop: int, out: Floats) -> None: ...
-    def add_shares(
-        self, values: Labels, by_row: Bytes, start: int, stop: int, out: Floats
+    def add(
+        self,
+        values: Floats | Labels,
+        by_row: Bytes,
+        start: int,
+        stop: int,
+        out: Floats,
+        first: int = 0,
+        last: int | None = None,
     ) -> None: ...
     def add_both_ways(
         self,
@@ -113,7 +124,6 @@ def check_trees(
 def thresholds(sets: NDArray[np.uint32]) -> None: ...
 def bootstrap(seed: int, stream: int, tree: int, n_drawn: int, times: Bytes) -> None: ...
 def log_loss_slopes(
-    rows: Rows,
     label: Labels,
     weight: Floats,
     scores: Floats,
@@ -122,8 +132,8 @@ def log_loss_slopes(
     curvature: Floats,
     slopes: Floats,
 ) -> None: ...
+def square_loss_slopes(target: Floats, weight: Floats, scores: Floats, slopes: Floats) -> None: ...
 def leaf_values(
-    rows: Rows,
     leaf_of: NDArray[np.int32],
     gradient: Floats,
     curvature: Floats,
@@ -133,6 +143,7 @@ def leaf_values(
     work: NDArray[np.float64],
     values: Floats,
 ) -> None: ...
+def move(leaf_of: NDArray[np.int32], values: Floats, scores: Floats) -> None: ...
 def spread(
     leaf: NDArray[np.int32],
     first: NDArray[np.int64],

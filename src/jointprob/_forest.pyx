@@ -241,7 +241,6 @@ cdef class Grown:
                                    &leaf_of[0], &work[0])
         check(status)
 
-
     def steps(self, double penalty, double rate, double most, float[:, ::1] values):
         """Newton steps of the leaves for one score (OUT)."""
         require(values.shape[0] == self.c.n_leaves and values.shape[1] == 1, "a value for a leaf")

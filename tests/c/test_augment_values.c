@@ -119,8 +119,8 @@ static jp_augment_step some_step(int32_t dtype, int32_t channels, int64_t height
     if (kind == JP_AUGMENT_AFFINE) step.dtype = JP_F32;
     if (kind == JP_AUGMENT_NOISE || kind == JP_AUGMENT_BRIGHTNESS) p[0] *= 10;
     if (kind == JP_AUGMENT_BLUR) step.options[0] = (int32_t)draw_below(5);
-    if (kind == JP_AUGMENT_COLOUR) step.options[0] = (int32_t)draw_below(2);
-    if (kind == JP_AUGMENT_COLOUR && step.options[0]) p[0] = draw_uniform();
+    if (kind == JP_AUGMENT_COLOUR) step.options[0] = (int32_t)draw_below(3);
+    if (kind == JP_AUGMENT_COLOUR && step.options[0] == 1) p[0] = draw_uniform();
     if (kind == JP_AUGMENT_ERASE) {
         p[0] = (double)draw_below(height), p[1] = (double)draw_below(width);
         p[2] = p[0] + (double)draw_below(height - (int64_t)p[0] + 1);

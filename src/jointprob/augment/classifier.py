@@ -168,8 +168,8 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         if not self._n_test_copies():
             return np.asarray(self.estimator_.predict(self._flat(self._images(X))))
-        method = "predict_proba" if hasattr(self.estimator_, "predict_proba") else None
-        mean = self._mean(method or "decision_function", X)
+        has_proba = hasattr(self.estimator_, "predict_proba")
+        mean = self._mean("predict_proba" if has_proba else "decision_function", X)
         likeliest = mean.argmax(axis=1) if mean.ndim == 2 else (mean > 0).astype(np.intp)
         return np.asarray(self.classes_[likeliest])
 

@@ -73,7 +73,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
       integrated out exactly.
     - Pool: p(c | x) is proportional to p(c) times the product over members of
       (p_m(c | x) / p(c))^w_m, with the w_m >= 0 of least log loss out of bag (Genest & Zidek 1986,
-      doi:10.1214/ss/1177013825). Members that are worth less than 0.2 % of the loss are left out.
+      doi:10.1214/ss/1177013825). Members that are worth less than 0.3 % of the loss are left out.
 
     In trees, a missing cell goes where missing cells of the column did well in fit, as long as the
     row misses cells as some row did in fit. Any other row with missing cells goes both ways at

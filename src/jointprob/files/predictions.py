@@ -26,11 +26,12 @@ from jointprob.forest.boosting import Boosted
 from jointprob.forest.leaves import N_CELLS, LeafTargets
 from jointprob.forest.trees import NODE_WORDS, Trees
 from jointprob.predict.binned import BinnedJoint
+from jointprob.predict.cells import Cells
 from jointprob.predict.labels import LabelModel
-from jointprob.predict.numbers import NumberModel, Spread, Way
+from jointprob.predict.numbers import NumberModel, Way
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool
-from jointprob.predict.predictive import Cells
+from jointprob.predict.spread import Spread
 
 # ---- forests ----
 

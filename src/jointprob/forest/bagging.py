@@ -133,7 +133,7 @@ class GrowingBag:
         self.target, self.n_jobs = target, n_jobs
         self.sprout = partial(_grow, binned, target, growth, seed)
         self.tasks: list[_Grown] = []
-        self.strengths = STRENGTHS
+        self.strengths: tuple[float, ...] = STRENGTHS
 
     def __len__(self) -> int:
         return sum(len(task.trees) for task in self.tasks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -264,13 +265,14 @@ class _Grower:
     def grow(self, sketch: Scores | None) -> Scores:
         """Grow a tree in the nursery; returns the values of its leaves, (n_leaves, n_scores)."""
         how, loss, grown = self.how, self.loss, self.nursery.kernel
+        target: NDArray[Any] = loss.target
         if loss.of_labels:
             _forest.log_loss_slopes(
-                loss.target, loss.weight, self.scores, sketch, self.gradient, self.curvature,
+                target, loss.weight, self.scores, sketch, self.gradient, self.curvature,
                 self.slopes,
             )  # fmt: skip
         else:
-            _forest.square_loss_slopes(loss.target, loss.weight, self.scores, self.slopes)
+            _forest.square_loss_slopes(target, loss.weight, self.scores, self.slopes)
         grown.boost(
             self.kernel, self.rows, self.slopes, how.most_leaves, how.most_depth, how.least_rows,
             how.penalty, how.level_penalty, how.level_rows, 1e-6, self.leaf_of, self.work,

@@ -98,7 +98,7 @@ class ClassJoints:
         float64 (n_rows, n_classes)
             Nats; 0 where not asked.
         """
-        return self._scores(table, n_jobs, asked).mean(axis=0)
+        return np.asarray(self._scores(table, n_jobs, asked).mean(axis=0))
 
     def both(self, table: Table, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """`log_prob` and `evidence` for the price of one."""

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 PRIOR_ROWS = 0.5  # of every class
-FEW_CLASSES, IMPOSSIBLE = 2, 9.0  # nats below the likeliest class, from which joints are not asked
+FEW_CLASSES, IMPOSSIBLE = 2, 7.0  # nats below the likeliest class, from which joints are not asked
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,10 @@ from jointprob.predict.holes import make_holes
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.predictive import PredictiveDistribution
 from jointprob.predict.spread import (
+    CENTERINGS,
     Candidate,
     Judged,
     Spread,
-    CENTERINGS,
     choose_share,
     choose_spread,
     leaves_below,
@@ -188,6 +189,7 @@ def fit_numbers(
 
     def stack(members: list[int]) -> tuple[Floats, Floats]:
         """Weights of some bags and all else, and the mean of every row."""
+        means: list[NDArray[Any]]
         means = [scores[:, 0], *(growing[i].means()[:, 0] for i in members)]
         said = [*(one[judged] for one in means), by_joint]
         found = fit_stack(said, target.number[judged], target.weight[judged])

@@ -74,7 +74,7 @@ def make_spread(
 
 def leaves_below(own: NDArray[np.floating[Any]], overall: Floats) -> Floats:
     """Probability below each cell's end by the leaves, from the weights of their targets."""
-    return np.cumsum(mixed(own[:, : len(overall)], overall), axis=1)
+    return np.asarray(np.cumsum(mixed(own[:, : len(overall)], overall), axis=1))
 
 
 def mixed(weight: NDArray[np.floating[Any]], overall: Floats) -> Floats:
@@ -85,23 +85,12 @@ def mixed(weight: NDArray[np.floating[Any]], overall: Floats) -> Floats:
     return np.asarray((1 - GLOBAL_SHARE) * own + GLOBAL_SHARE * overall)
 
 
-def warped(weight: Floats, warp: Floats) -> Floats:
-    """Weights of cells after their cumulative sums passed through a beta distribution."""
+def warped(below: Floats, warp: Floats) -> Floats:
+    """Weights of cells after what is below their ends passed through a beta distribution."""
     knots = np.linspace(0, 1, MAP_KNOTS)
-    below = np.clip(np.cumsum(weight, axis=1), 0, 1)
-    mapped = np.interp(below, knots, betainc(warp[0], warp[1], knots))
+    mapped = np.interp(np.clip(below, 0, 1), knots, betainc(warp[0], warp[1], knots))
     mapped[:, -1] = 1
     return np.diff(mapped, axis=1, prepend=0)
-
-
-def warped(below: Floats, warp: Floats) -> Floats:
-    """Weights of cells after what is below them passed through a beta distribution."""
-    if (warp != 1).any():
-        knots = np.linspace(0, 1, MAP_KNOTS)
-        below = np.interp(np.clip(below, 0, 1), knots, betainc(warp[0], warp[1], knots))
-    weight = np.diff(below, axis=1, prepend=0)
-    weight[:, -1] += 1 - below[:, -1]
-    return np.maximum(weight, 0)
 
 
 def choose_spread(candidates: list[Candidate], rows: Judged) -> int:

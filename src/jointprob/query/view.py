@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -26,12 +27,24 @@ class Place(NamedTuple):
     position: int
 
 
-class Levels(NamedTuple):
-    """What a categorical block emits: P(level | state), zero outside the level's own cell."""
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """What a categorical block emits: P(level | state), zero outside the level's own cell.
 
-    first: Sizes  # (n_levels,) first state of the level's cell
-    emission: Floats  # (n_levels, width) P(level | first state + k)
-    unseen: float  # P(a level never seen in fit | any state)
+    Parameters
+    ----------
+    first : int64 (n_levels,)
+        First state of the level's cell.
+    emission : float64 (n_levels, width)
+        P(level | first state + k).
+    unseen : float
+        P(a level never seen in fit | any state).
+    n_states : int
+    """
+
+    first: Sizes
+    emission: Floats
+    unseen: float
     n_states: int
 
     def by_state(self, codes: Codes) -> Floats:
@@ -62,18 +75,32 @@ class Levels(NamedTuple):
 
     def draw(self, states: Codes, uniform: Floats, allowed: Mask | None) -> Codes:
         """A known level for each state drawn, int32 (n_rows,); an unseen one is never drawn."""
+        ladder = self._ladder if allowed is None else self._climb(self.emission * allowed[:, None])
+        place = np.searchsorted(ladder.steps, states + uniform)
+        return ladder.levels[place]
+
+    @cached_property
+    def _ladder(self) -> Ladder:
+        return self._climb(self.emission)
+
+    def _climb(self, emission: Floats) -> Ladder:
         order = np.argsort(self.first, kind="stable")
-        emission = self.emission if allowed is None else self.emission * allowed[:, None]
-        flat, levels = [], []
+        steps, levels = [], []
         for begin in np.unique(self.first):
             own = order[self.first[order] == begin]
             mass = np.cumsum(emission[own], axis=0).T
             share = mass / np.where(mass[:, -1:] > 0, mass[:, -1:], 1)
             share[:, -1] = 1
-            flat.append((share + begin + np.arange(len(share))[:, None]).ravel())
+            steps.append((share + begin + np.arange(len(share))[:, None]).ravel())
             levels.append(np.tile(own, len(share)))
-        place = np.searchsorted(np.concatenate(flat), states + uniform)
-        return np.concatenate(levels)[place].astype(np.int32)
+        return Ladder(np.concatenate(steps), np.concatenate(levels).astype(np.int32))
+
+
+class Ladder(NamedTuple):
+    """State + P(a level up to this one | state), ascending, and the level of each step."""
+
+    steps: Floats
+    levels: Codes
 
 
 def farthest_score(n_rows: float) -> float:

@@ -16,7 +16,7 @@ from .operation import (
     spread,
 )  # fmt: skip
 
-MATRIX, HUE = 0, 1  # of csrc/augment_colour.c
+MATRIX, HUE, ALIKE = range(3)  # of csrc/augment_colour.c
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -88,8 +88,8 @@ class Grayscale(Coloured):
         super().__init__(p)
 
     def steps(self, drawn: Drawn, frame: Frame, position: int) -> list[Step]:
-        matrix = np.tile(LUMA, (len(frame), 3))
-        return [colour_step(drawn, frame, position, matrix)]
+        luma = np.tile(LUMA, (len(frame), 1))
+        return [colour_step(drawn, frame, position, luma, ALIKE)]
 
 
 class Hue(Coloured):
@@ -133,5 +133,5 @@ class Hue(Coloured):
 def colour_step(
     drawn: Drawn, frame: Frame, position: int, parameters: Floats, what: int = MATRIX
 ) -> Step:
-    """A matrix (n_images, 9) or turns (n_images, 1)."""
+    """A matrix (n_images, 9), turns (n_images, 1) or a row for all channels (n_images, 3)."""
     return local_step(COLOUR, drawn, frame, position, parameters, options=(what,))

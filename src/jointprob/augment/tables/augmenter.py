@@ -14,17 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from jointprob.augment.tables.append import append_rows
 from jointprob.augment.tables.checks import check_sources, check_strength, positions
-from jointprob.augment.tables.gaps import Gaps
-from jointprob.augment.tables.model import Columns, Model, whole_columns
+from jointprob.augment.tables.fitting import fit_classes, fit_rows
+from jointprob.augment.tables.model import Columns, Model
 from jointprob.augment.tables.strategy import new_rows
-from jointprob.estimators.density import JEPADensity, fit_joint, keep_names
-from jointprob.estimators.imputer import find_bounds
+from jointprob.estimators.density import _weighted, keep_names
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_labels, known_rows
-from jointprob.predict.folds import ordered_rows
-from jointprob.predict.labels import fit_labels
-from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.query.evidence import blank_empty, read_given
 from jointprob.query.sampling import row_keys, seed_of
@@ -32,7 +28,6 @@ from jointprob.refill import refill
 from jointprob.restore import to_container
 from jointprob.schema import Schema
 from jointprob.table import Table, check_sample_weight, conform, read_table
-from jointprob.threads import threads_for
 
 NAME = "TableAugmenter"
 
@@ -165,26 +160,20 @@ class TableAugmenter(Saved, TakesTables, BaseEstimator):
         """
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         weight = check_sample_weight(sample_weight, table.n_rows)
-        if y is None:
-            self._fit_rows(table, weight)
-        else:
+        if y is not None:
             self._fit_classes(table, self._labels(y, table.n_rows), weight)
+            return self
+        kept, weight = _weighted(table, weight)
+        model = fit_rows(kept, weight, self._seed(), self.n_jobs, self.verbose)
+        if hasattr(self, "classes_"):
+            del self.classes_
+        self._keep(kept, model)
         return self
 
     def _labels(self, y: Any, n_rows: int) -> NDArray[Any]:
         labels = check_labels(y, n_rows)
         check_classification_targets(labels)
         return labels
-
-    def _fit_rows(self, table: Table, weight: NDArray[np.float64]) -> None:
-        kept = table.take(np.flatnonzero(weight)).relearnt()
-        gaps, weight = Gaps.of(kept), weight[weight > 0]
-        settings = JEPADensity(n_jobs=self.n_jobs, verbose=self.verbose)
-        random = np.random.RandomState(self._seed())
-        joint = fit_joint(settings, gaps.tell(kept), weight, random)
-        if hasattr(self, "classes_"):
-            del self.classes_
-        self._keep(kept, Model(joint, 1, gaps, None, find_bounds(kept), whole_columns(kept)))
 
     def _fit_classes(
         self, table: Table, y: NDArray[Any], weight: NDArray[np.float64]
@@ -196,19 +185,9 @@ class TableAugmenter(Saved, TakesTables, BaseEstimator):
             raise ValueError(
                 f"y holds one class only, {classes.tolist()[0]!r}; at least two are needed"
             )
-        gaps, seed = Gaps.of(kept), self._seed()
-        told = gaps.tell(kept)
-        rows, row_weight = ordered_rows(told, label, weight)
-        n_jobs = threads_for(len(rows), self.n_jobs)
-        with reporting(self.verbose) as progress:
-            labels = fit_labels(
-                told.take(rows), label[rows], row_weight, len(classes), seed, n_jobs, progress
-            )
-        members = labels.joints.members(labels.pool.log_prior)
-        joint = Joint(told.schema, members, float(weight.sum()))
-        bounds, whole = find_bounds(kept), whole_columns(kept)
+        model = fit_classes(kept, label, weight, self._seed(), self.n_jobs, self.verbose)
         self.classes_ = classes
-        self._keep(kept, Model(joint, len(classes), gaps, labels, bounds, whole))
+        self._keep(kept, model)
         return kept, label, weight
 
     def _keep(self, table: Table, model: Model) -> None:

@@ -214,16 +214,6 @@ def _first_taken(candidates: Any, n: int, n_jobs: int | None) -> Columns:
     return [cells[np.sort(best)] for cells in columns]
 
 
-def whole_columns(table: Table) -> tuple[int, ...]:
-    """Numeric columns that hold whole numbers alone."""
-    found = []
-    for j in table.schema.numeric:
-        cells = table.columns[j][~np.isnan(table.columns[j])]
-        if len(cells) and (cells == np.rint(cells)).all():
-            found.append(j)
-    return tuple(found)
-
-
 def _of_class(log_prob: Floats, of_class: Sizes, asked: Sizes | None) -> Floats:
     """log p(pass, row), -inf where the pass is not of the class asked for."""
     if asked is None:
