@@ -64,6 +64,7 @@ def answers(model):
     if hasattr(model, "jitter"):
         said["jitter"] = model.jitter(rows, 0.5)
     joint = getattr(model, "joint_", model)
+    said["log density"] = joint.log_prob(rows)
     said["sample"] = joint.sample(5, random_state=0)
     flat = {}
     for question, answer in said.items():
