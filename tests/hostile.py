@@ -183,6 +183,9 @@ def ask(model):
     for question in questions:
         if hasattr(model, question):
             getattr(model, question)(rows)
+    if hasattr(model, "jitter"):
+        model.jitter(rows, 0.5)
+        model.sample(3)
     joint = getattr(model, "joint_", model)
     joint.log_prob(rows)
     joint.explain(rows)

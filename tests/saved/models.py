@@ -9,6 +9,7 @@ from jointprob import (
     JEPAOutlierDetector,
     JEPARegressor,
 )
+from jointprob.augment.tables import TableAugmenter
 
 N_ROWS = 60
 
@@ -47,6 +48,7 @@ def fitted():
     yield "outliers", JEPAOutlierDetector(n_trees=1, random_state=0).fit(whole)
     yield "classifier", JEPAClassifier(random_state=0).fit(few, label(few))
     yield "regressor", JEPARegressor(random_state=0).fit(few, target(few))
+    yield "augmenter", TableAugmenter(random_state=0).fit(few, label(few))
     yield "joint", JEPADensity(n_trees=1, random_state=0).fit(whole).joint_
 
 
@@ -59,7 +61,10 @@ def answers(model):
     said = {q: getattr(model, q)(rows) for q in questions if hasattr(model, q)}
     if hasattr(model, "predict_distribution"):
         said["quantiles"] = model.predict_quantiles(rows, [0.1, 0.9])
+    if hasattr(model, "jitter"):
+        said["jitter"] = model.jitter(rows, 0.5)
     joint = getattr(model, "joint_", model)
+    said["log density"] = joint.log_prob(rows)
     said["sample"] = joint.sample(5, random_state=0)
     flat = {}
     for question, answer in said.items():

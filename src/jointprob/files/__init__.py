@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jointprob import __version__
-from jointprob.files import joints, predictions  # noqa: F401 (they register their checks)
+from jointprob.files import estimators, joints, predictions  # noqa: F401 (they register their checks)
 from jointprob.files.checks import check
 from jointprob.files.container import Content, parse, read, write
 from jointprob.files.records import Builder, Recorder

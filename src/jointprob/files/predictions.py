@@ -7,11 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from jointprob import _forest
-from jointprob.estimators.classifier import JEPAClassifier
-from jointprob.estimators.density import JEPADensity
-from jointprob.estimators.imputer import JEPAImputer
-from jointprob.estimators.outliers import JEPAOutlierDetector
-from jointprob.estimators.regressor import JEPARegressor
 from jointprob.estimators.strangeness import Levels, Norm, Numbers, Tail, Usual
 from jointprob.files.checks import (
     ROUNDING,
@@ -25,19 +20,18 @@ from jointprob.files.checks import (
     starts,
     within,
 )
-from jointprob.files.joints import check_encoding
 from jointprob.forest.bagging import Bag
 from jointprob.forest.bins import MOST_BINS, Binning
 from jointprob.forest.boosting import Boosted
 from jointprob.forest.leaves import N_CELLS, LeafTargets
 from jointprob.forest.trees import NODE_WORDS, Trees
 from jointprob.predict.binned import BinnedJoint
+from jointprob.predict.cells import Cells
 from jointprob.predict.labels import LabelModel
-from jointprob.predict.numbers import NumberModel, Spread, Way
+from jointprob.predict.numbers import NumberModel, Way
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool
-from jointprob.predict.predictive import Cells
-from jointprob.schema import Schema
+from jointprob.predict.spread import Spread
 
 # ---- forests ----
 
@@ -236,57 +230,3 @@ def _levels(levels: Levels) -> None:
 @check.register
 def _norm(norm: Norm) -> None:
     require(len(norm.cells) == len(norm.usual.surprise), "tails of other columns")
-
-
-# ---- estimators ----
-
-
-@check.register
-def _density(density: JEPADensity) -> None:
-    require(density.n_trees_ == len(density.joint_.members), "another number of trees")
-    require(density.n_subsets_ > 0, "there are no subsets")
-
-
-@check.register
-def _imputer(imputer: JEPAImputer) -> None:
-    shaped(imputer.bounds_, (len(imputer.joint_.schema), 2), "bounds")
-    require((imputer.bounds_[:, 0] <= imputer.bounds_[:, 1]).all(), "bounds are out of order")
-
-
-@check.register
-def _detector(detector: JEPAOutlierDetector) -> None:
-    norm, schema = detector._norm, detector.joint_.schema
-    require(len(norm.cells) == len(schema), "tails of other columns")
-    for tail, column in zip(norm.cells, schema, strict=True):
-        require(isinstance(tail, Levels) == column.is_categorical, "a tail of another kind")
-        if isinstance(tail, Levels):
-            shaped(tail.log_mass, (len(column.levels) + 2,), "masses of levels")
-    require(np.isfinite(detector.offset_), f"offset is {detector.offset_}")
-    require(0 <= detector.kept_share_ <= 1 + ROUNDING, f"kept share is {detector.kept_share_}")
-
-
-@check.register
-def _classifier(classifier: JEPAClassifier) -> None:
-    model = classifier._model
-    shaped(classifier.classes_, (model.joints.n_classes,), "classes")
-    require(len(set(classifier.classes_.tolist())) == len(classifier.classes_), "equal classes")
-    check_encoding(classifier.joint_.schema, model.joints.encoding)
-    _check_bins(model.binning, classifier.joint_.schema)
-    shaped(classifier.feature_importances_, (len(classifier.joint_.schema),), "importances")
-
-
-@check.register
-def _regressor(regressor: JEPARegressor) -> None:
-    model = regressor._model
-    check_encoding(regressor.joint_.schema, model.joint.joints.encoding)
-    _check_bins(model.binning, regressor.joint_.schema)
-    shaped(regressor.feature_importances_, (len(regressor.joint_.schema),), "importances")
-
-
-def _check_bins(binning: Binning, schema: Schema) -> None:
-    kinds = tuple(column.is_categorical for column in schema)
-    require(binning.categorical == kinds, "bins of columns of another kind")
-    for edges, column in zip(binning.edges, schema, strict=True):
-        require(
-            not column.is_categorical or len(edges) == len(column.levels), "bins of other levels"
-        )

@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -23,6 +23,7 @@ ROOTS = {
     "JEPAImputer": "jointprob.estimators.imputer",
     "JEPAOutlierDetector": "jointprob.estimators.outliers",
     "JEPARegressor": "jointprob.estimators.regressor",
+    "TableAugmenter": "jointprob.augment.tables.augmenter",
 }
 
 
@@ -54,9 +55,14 @@ def hints(owner: type) -> dict[str, Any]:
 
 @cache
 def optional(owner: type) -> frozenset[str]:
-    """Fields that have a default: files of older releases may lack them."""
+    """Fields that a file may lack: those with a default, and of an estimator what is `Annotated`.
+
+    Such an annotation says when there is none.
+    """
     if not is_dataclass(owner):
-        return frozenset(name for name in hints(owner) if hasattr(owner, name))
+        told = get_type_hints(owner, include_extras=True)
+        some = (name for name in hints(owner) if get_origin(told[name]) is Annotated)
+        return frozenset(some) | {name for name in hints(owner) if hasattr(owner, name)}
     given = (f for f in fields(owner) if f.default is not MISSING)
     made = (f for f in fields(owner) if f.default_factory is not MISSING)
     return frozenset(f.name for group in (given, made) for f in group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,18 +18,21 @@ from jointprob.augment.tables.fitting import fit_classes, fit_rows
 from jointprob.augment.tables.model import Columns, Model
 from jointprob.augment.tables.strategy import new_rows
 from jointprob.estimators.density import _weighted, keep_names
+from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_labels, known_rows
+from jointprob.query import Joint
 from jointprob.query.evidence import blank_empty, read_given
 from jointprob.query.sampling import row_keys, seed_of
 from jointprob.refill import refill
 from jointprob.restore import to_container
+from jointprob.schema import Schema
 from jointprob.table import Table, check_sample_weight, conform, read_table
 
 NAME = "TableAugmenter"
 
 
-class TableAugmenter(TakesTables, BaseEstimator):
+class TableAugmenter(Saved, TakesTables, BaseEstimator):
     """New rows of a table, drawn from its joint distribution or moved a little by it.
 
     Where there is a target, every class has a joint distribution of its own that leans on the
@@ -108,6 +111,11 @@ class TableAugmenter(TakesTables, BaseEstimator):
     >>> bool(0 < np.abs(moved - X).mean() < 0.2)
     True
     """
+
+    joint_: Joint
+    classes_: Annotated[NDArray[Any], "only where there is a target"]
+    _model: Model
+    _schema: Schema
 
     def __init__(
         self,

@@ -1,0 +1,121 @@
+"""Checks of estimators: their parts belong to one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob.augment.tables.augmenter import TableAugmenter
+from jointprob.augment.tables.gaps import Gaps
+from jointprob.augment.tables.model import Model
+from jointprob.estimators.classifier import JEPAClassifier
+from jointprob.estimators.density import JEPADensity
+from jointprob.estimators.imputer import JEPAImputer
+from jointprob.estimators.outliers import JEPAOutlierDetector
+from jointprob.estimators.regressor import JEPARegressor
+from jointprob.estimators.strangeness import Levels
+from jointprob.files.checks import ROUNDING, check, require, shaped
+from jointprob.files.joints import check_encoding
+from jointprob.forest.bins import Binning
+from jointprob.predict.labels import LabelModel
+from jointprob.schema import Schema
+
+
+@check.register
+def _density(density: JEPADensity) -> None:
+    require(density.n_trees_ == len(density.joint_.members), "another number of trees")
+    require(density.n_subsets_ > 0, "there are no subsets")
+
+
+@check.register
+def _imputer(imputer: JEPAImputer) -> None:
+    shaped(imputer.bounds_, (len(imputer.joint_.schema), 2), "bounds")
+    require((imputer.bounds_[:, 0] <= imputer.bounds_[:, 1]).all(), "bounds are out of order")
+
+
+@check.register
+def _detector(detector: JEPAOutlierDetector) -> None:
+    norm, schema = detector._norm, detector.joint_.schema
+    require(len(norm.cells) == len(schema), "tails of other columns")
+    for tail, column in zip(norm.cells, schema, strict=True):
+        require(isinstance(tail, Levels) == column.is_categorical, "a tail of another kind")
+        if isinstance(tail, Levels):
+            shaped(tail.log_mass, (len(column.levels) + 2,), "masses of levels")
+    require(np.isfinite(detector.offset_), f"offset is {detector.offset_}")
+    require(0 <= detector.kept_share_ <= 1 + ROUNDING, f"kept share is {detector.kept_share_}")
+
+
+@check.register
+def _classifier(classifier: JEPAClassifier) -> None:
+    model = classifier._model
+    _check_classes(classifier.classes_, model.joints.n_classes)
+    _check_labels(model, model.joints.n_classes, classifier.joint_.schema)
+    shaped(classifier.feature_importances_, (len(classifier.joint_.schema),), "importances")
+
+
+@check.register
+def _regressor(regressor: JEPARegressor) -> None:
+    model = regressor._model
+    check_encoding(regressor.joint_.schema, model.joint.joints.encoding)
+    _check_bins(model.binning, regressor.joint_.schema)
+    shaped(regressor.feature_importances_, (len(regressor.joint_.schema),), "importances")
+
+
+def _check_classes(classes: NDArray[Any], n: int) -> None:
+    shaped(classes, (n,), "classes")
+    require(len(set(classes.tolist())) == n, "equal classes")
+
+
+def _check_labels(model: LabelModel, n_classes: int, schema: Schema) -> None:
+    require(model.joints.n_classes == n_classes, "joints of other classes")
+    check_encoding(schema, model.joints.encoding)
+    _check_bins(model.binning, schema)
+
+
+def _check_bins(binning: Binning, schema: Schema) -> None:
+    kinds = tuple(column.is_categorical for column in schema)
+    require(binning.categorical == kinds, "bins of columns of another kind")
+    for edges, column in zip(binning.edges, schema, strict=True):
+        require(
+            not column.is_categorical or len(edges) == len(column.levels), "bins of other levels"
+        )
+
+
+# ---- new rows of tables ----
+
+
+@check.register
+def _gaps(gaps: Gaps) -> None:
+    for group in gaps.groups:
+        require(group and min(group) >= 0, "a group of gaps has no columns")
+
+
+@check.register
+def _model(model: Model) -> None:
+    schema, n = model.joint.schema, model.n_classes
+    n_columns = len(schema) - len(model.gaps.groups)
+    require(n_columns > 0, "there are no columns but gaps")
+    require(all(max(group) < n_columns for group in model.gaps.groups), "gaps of other columns")
+    for column in schema.columns[n_columns:]:
+        require(column.levels == (False, True), "a column of gaps has other levels")
+    shaped(model.bounds, (n_columns, 2), "bounds")
+    require((model.bounds[:, 0] <= model.bounds[:, 1]).all(), "bounds are out of order")
+    require(set(model.whole) <= set(schema.numeric), "whole numbers in other columns")
+    require(n >= 1 and len(model.joint.members) % n == 0, f"{n} classes for other members")
+    require((model.labels is None) == (n == 1), f"{n} classes, and what tells them apart")
+    if model.labels is not None:
+        _check_labels(model.labels, n, schema)
+
+
+@check.register
+def _augmenter(augmenter: TableAugmenter) -> None:
+    model, schema = augmenter._model, augmenter._schema
+    n_columns = len(model.joint.schema) - len(model.gaps.groups)
+    require(schema.columns == model.joint.schema.columns[:n_columns], "a model of other columns")
+    require(schema == augmenter.joint_.schema, "a joint of other columns")
+    classes = vars(augmenter).get("classes_")
+    require((classes is None) == (model.n_classes == 1), "classes")
+    if classes is not None:
+        _check_classes(classes, model.n_classes)
