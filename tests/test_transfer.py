@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from joints import mixed_table, take
 
-from jointprob import JEPADensity, JEPAImputer, Joint
+from jointprob import JEPAClassifier, JEPADensity, JEPAImputer, JEPARegressor, Joint
 from jointprob.adapt.columns import read_target, widen, widen_member
 from jointprob.adapt.power import PowerPrior, between_tables, gaussian_score
 from jointprob.adapt.transfer import transfer
@@ -235,3 +235,86 @@ def test_estimators_return_another(source):
     imputer = JEPAImputer(n_subsets=2, n_trees=1, random_state=0).fit(mixed_table(200))
     filled = imputer.fine_tune(other(30)).transform(other(20, seed=4))
     assert not any(pd.isna(pd.Series(filled[name])).any() for name in table)
+
+
+def labelled(n_rows, seed, shift=0.0, names=("no", "yes")):
+    """Two numbers and a colour that tell a label, and a number that they tell."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"a": rng.normal(size=n_rows), "b": rng.normal(size=n_rows)})
+    X["c"] = rng.choice(["r", "g"], n_rows)
+    score = X["a"] + X["b"] * (X["c"] == "r") + shift
+    y = np.array(names)[(score + 0.5 * rng.normal(size=n_rows) > 0).astype(int)]
+    return X, y, (score + 0.3 * rng.normal(size=n_rows)).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    X, y, _ = labelled(500, 0)
+    return JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+
+
+def log_loss(model, X, y):
+    place = np.searchsorted(model.classes_, y)
+    return -model.predict_log_proba(X)[np.arange(len(y)), place].mean()
+
+
+def test_a_classifier_is_better_for_its_source(classifier):
+    X, y, _ = labelled(40, 1, shift=0.3)
+    X_test, y_test, _ = labelled(400, 2, shift=0.3)
+    before = classifier.predict_log_proba(X_test).tobytes()
+    tuned = classifier.fine_tune(X, y)
+    alone = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+    assert log_loss(tuned, X_test, y_test) < log_loss(alone, X_test, y_test)
+    assert classifier.predict_log_proba(X_test).tobytes() == before
+    np.testing.assert_allclose(tuned.predict_proba(X_test).sum(axis=1), 1)
+
+
+def test_a_source_of_shuffled_labels_does_no_harm():
+    X, y, _ = labelled(300, 3)
+    wrong = JEPAClassifier(random_state=0, n_jobs=1).fit(X, np.roll(y, 7))
+    X, y, _ = labelled(150, 1)
+    X_test, y_test, _ = labelled(400, 2)
+    alone = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+    assert log_loss(wrong.fine_tune(X, y), X_test, y_test) < 1.02 * log_loss(alone, X_test, y_test)
+
+
+def test_new_classes_levels_and_columns_of_a_classifier(classifier):
+    X, y, _ = labelled(60, 4, names=("maybe", "yes"))
+    X["c"] = np.where(np.arange(60) % 5 == 0, "blue", X["c"])
+    X = X.drop(columns="b").assign(new=(y == "maybe") + 0.1 * np.arange(60))
+    tuned = classifier.fine_tune(X, y)
+    assert tuned.classes_.tolist() == ["maybe", "no", "yes"]
+    assert tuned.predict_proba(X).shape == (60, 3)
+    assert (tuned.predict(X) == y).mean() > 0.8
+    assert np.isfinite(tuned.score_samples(X)).all()
+
+
+def test_a_classifier_refuses_and_stays(classifier):
+    X, y, _ = labelled(20, 4)
+    before = pickle.dumps(classifier)
+    for target, match in ((np.arange(20), "kind"), (y[:5], "numbers of samples")):
+        with pytest.raises(ValueError, match=match):
+            classifier.fine_tune(X, target)
+    with pytest.raises(ValueError, match="strength"):
+        classifier.fine_tune(X, y, strength=2)
+    assert pickle.dumps(classifier) == before
+
+
+def test_a_regressor_is_better_for_its_source():
+    X, _, y = labelled(200, 0)
+    source = JEPARegressor(random_state=0, n_jobs=1).fit(X, y)
+    X, _, y = labelled(24, 1, shift=1.0)
+    X_test, _, y_test = labelled(300, 2, shift=1.0)
+    tuned = source.fine_tune(X, y)
+    alone = JEPARegressor(random_state=0, n_jobs=1).fit(X, y)
+    error = [np.mean((m.predict(X_test) - y_test) ** 2) for m in (tuned, alone, source)]
+    assert error[0] < min(error[1:])
+    said = tuned.predict_distribution(X_test)
+    levels = said.quantile([0.1, 0.5, 0.9])
+    np.testing.assert_allclose(said.cdf(levels), np.tile([0.1, 0.5, 0.9], (300, 1)), atol=1e-6)
+    np.testing.assert_allclose(said.mean(), tuned.predict(X_test))
+    grid = np.linspace(-8, 9, 4000)
+    mass = np.exp(said.log_prob(np.tile(grid, (300, 1)))).sum(axis=1) * (grid[1] - grid[0])
+    np.testing.assert_allclose(mass, 1, atol=0.05)
+    whole = source.fine_tune(X, y, strength=1.0)
+    np.testing.assert_allclose(whole.predict(X_test), source.predict(X_test))

@@ -57,9 +57,22 @@ def transfer(
     n_jobs: int | None = None,
 ) -> Transfer:
     """Fine-tune a joint to other rows; see `jointprob.Joint.fine_tune`."""
-    a0 = check_strength(strength)
+    check_strength(strength)
     target = read_target(X, joint.schema, categorical_features)
     weight = check_sample_weight(sample_weight, target.table.n_rows)
+    return transfer_rows(joint, target, weight, strength, seed, n_jobs)
+
+
+def transfer_rows(
+    joint: Joint,
+    target: Target,
+    weight: Floats,
+    strength: Strength,
+    seed: int,
+    n_jobs: int | None,
+) -> Transfer:
+    """Fine-tune a joint to rows read beside it."""
+    a0 = check_strength(strength)
     order, weight = canonical_rows(target.table, weight)
     table = target.table.take(order)
     if nothing_known(table).all():
@@ -86,9 +99,9 @@ def check_strength(strength: Any) -> float | None:
     """a0, None for "auto"."""
     if isinstance(strength, str) and strength == "auto":
         return None
-    if isinstance(strength, float | int | np.floating) and not isinstance(strength, bool):
-        if 0 <= strength <= 1:
-            return float(strength)
+    number = isinstance(strength, float | int | np.floating) and not isinstance(strength, bool)
+    if number and 0 <= strength <= 1:
+        return float(strength)
     raise ValueError(f"strength is {strength!r}; allowed are 'auto' and numbers from 0 to 1")
 
 

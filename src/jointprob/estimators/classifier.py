@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,11 +12,14 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from jointprob.estimators.density import keep_names
+from jointprob.adapt.columns import read_target
+from jointprob.adapt.transfer import check_strength, transfer_rows
+from jointprob.estimators.density import keep_names, own_kinds
 from jointprob.estimators.tags import TakesTables
-from jointprob.estimators.target import check_labels, known_rows
+from jointprob.estimators.target import check_labels, joined_classes, known_rows
 from jointprob.predict.folds import ordered_rows
 from jointprob.predict.labels import fit_labels
+from jointprob.predict.source import LabelSource
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import preview
@@ -159,6 +163,68 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
         self._model = model
         keep_names(self, table.schema)
         return self
+
+    def fine_tune(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        strength: float | Literal["auto"] = "auto",
+    ) -> Self:
+        """A classifier of other rows, often few, that leans on this one; this one stays as it is.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+            As in `jointprob.Joint.fine_tune`: columns that it lacks are missing to this classifier,
+            new columns and new levels are added.
+        y : (n_rows,)
+            Classes; those that this classifier does not know are added, those that it knows stay.
+        sample_weight : (n_rows,), optional
+        strength : "auto" or float from 0 to 1
+            How far this classifier is believed beside what the rows show; "auto" chooses it on
+            rows not seen.
+
+        Returns
+        -------
+        JEPAClassifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit` and in `jointprob.Joint.fine_tune`; classes of another kind.
+
+        Notes
+        -----
+        What this classifier says of a row, over its own class prior, is a further member of the
+        pool that is fitted to the rows. The class prior counts as many of its rows as make the
+        target's class counts likeliest, and ``joint_`` is fine-tuned.
+        """
+        check_is_fitted(self)
+        a0 = check_strength(strength)
+        target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
+        table, y = target.table, check_labels(y, target.table.n_rows)
+        check_classification_targets(y)
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        classes = joined_classes(self.classes_, y)
+        label = np.searchsorted(classes, y)
+        present, place = np.unique(y, return_inverse=True)
+        weight = weight * self._class_weights(present, y)[place]
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
+        known = np.searchsorted(classes, self.classes_)
+        source = LabelSource(self._model, self.joint_.schema, known, len(classes), a0)
+        tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
+        joint = transfer_rows(self.joint_, target, weight, strength, seed, self.n_jobs).joint
+        with reporting(self.verbose) as progress:
+            tuned._model = fit_labels(
+                table.take(order), label[order], ordered, len(classes), seed, n_jobs, progress,
+                source,
+            )  # fmt: skip
+        tuned.joint_, tuned.classes_ = joint, classes
+        tuned.feature_importances_ = tuned._model.importances
+        keep_names(tuned, table.schema)
+        return tuned
 
     def _class_weights(self, classes: NDArray[Any], y: NDArray[Any]) -> Floats:
         weights = compute_class_weight(self.class_weight, classes=classes, y=y)

@@ -232,12 +232,14 @@ def tune_joint(
     from jointprob.adapt.transfer import transfer
 
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
-    categorical = estimator.categorical_features
-    if not isinstance(categorical, str) and categorical is not None:
-        categorical = "from_dtype"  # positions of the source's columns; new ones say their own kind
-    return transfer(
-        estimator.joint_, X, sample_weight, strength, categorical, seed, estimator.n_jobs
-    )
+    kinds = own_kinds(estimator.categorical_features)
+    return transfer(estimator.joint_, X, sample_weight, strength, kinds, seed, estimator.n_jobs)
+
+
+def own_kinds(categorical_features: Any) -> Any:
+    """The setting for new columns: positions and names of the source's say nothing about them."""
+    general = categorical_features is None or isinstance(categorical_features, str)
+    return categorical_features if general else "from_dtype"
 
 
 def keep_names(estimator: Any, schema: Schema) -> None:

@@ -18,11 +18,13 @@ from jointprob.predict.folds import assign_folds, scaled
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
+from jointprob.predict.source import STRENGTHS, LabelSource
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
+DOUBT = 3.0  # nats that rows not seen must gain by believing a source not at all
 PRIOR_ROWS = 0.5  # of every class
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
 
@@ -44,6 +46,8 @@ class LabelModel:
     prior : float32 (n_classes,)
     patterns : Patterns
         Which cells rows missed in fit.
+    source : LabelSource, optional
+        A model of other rows: the last member of the pools.
     """
 
     binning: Binning
@@ -54,6 +58,7 @@ class LabelModel:
     strange_pool: Pool
     prior: NDArray[np.float32]
     patterns: Patterns
+    source: LabelSource | None = None
 
     @property
     def importances(self) -> Floats:
@@ -101,11 +106,14 @@ class LabelModel:
             log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior) if a else None
             for bag, a in zip(self.bags, asked, strict=False)
         ]
-        boosted, joints = asked[-2:]
+        boosted, joints, *source = asked[len(self.bags) :]
         members.append(
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
         members.append(self.joints.evidence(table, n_jobs) + pool.log_prior if joints else None)
+        if self.source is not None:
+            said = self.source.evidence(table, n_jobs) + pool.log_prior if source[0] else None
+            members.append(said)
         return pool.log_proba(members, binned.n_rows)
 
 
@@ -122,11 +130,13 @@ def fit_labels(
     seed: int,
     n_jobs: int | None,
     progress: Progress = silent,
+    source: LabelSource | None = None,
 ) -> LabelModel:
     """Fit forests and boosted trees, and pool them by what they say of rows they have not seen."""
     binning = fit_binning(table, weight)
     binned = binning.bin(table, n_jobs)
-    counts = np.bincount(label, weight, n_classes) + PRIOR_ROWS
+    counts: Floats = np.bincount(label, weight, n_classes).astype(np.float64)
+    counts = counts + (PRIOR_ROWS if source is None else source.prior_counts(counts))
     log_prior = np.log(counts / counts.sum())
     prior = np.exp(log_prior).astype(np.float32)
     target = Labels(label.astype(np.uint16), scaled(weight), prior)
@@ -144,7 +154,9 @@ def fit_labels(
     joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
     progress("joints of classes")
     members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
-    pool = fit_pool([log_softmax(m, axis=1) for m in members], log_prior, EXPECTED, label, weight)
+    if source is not None:
+        members.append(source.evidence(table, n_jobs) + log_prior)
+    pool = _pool(members, log_prior, label, weight, source)
     # The same members, of rows from which cells were taken away.
     by_row, rows = binning.bin(holes.table, n_jobs).by_row, holes.rows
     holed = []
@@ -153,12 +165,32 @@ def fit_labels(
         holed.append(log_shares(spread(shares), prior))
     holed.append(log_odds(boosted.out_of_fold(by_row, folds[holes.rows], n_jobs, both_ways=True)))
     holed.append(joints.holed_evidence + log_prior)
-    strange_pool = fit_pool(
-        [log_softmax(m, axis=1) for m in holed], log_prior, EXPECTED, label[rows], weight[rows]
-    )
+    if source is not None:
+        holed.append(source.evidence(holes.table, n_jobs) + log_prior)
+    strange_pool = _pool(holed, log_prior, label[rows], weight[rows], source)
+    patterns = Patterns.of(binned)
     return LabelModel(
-        binning, tuple(bags), boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
+        binning, tuple(bags), boosted, joints, pool, strange_pool, prior, patterns, source
     )
+
+
+def _pool(
+    members: list[NDArray[np.floating[Any]]],
+    log_prior: Floats,
+    label: NDArray[np.int64],
+    weight: Floats,
+    source: LabelSource | None,
+) -> Pool:
+    """The pool of all members; the source's share is chosen first, on rows no other member saw."""
+    logs = [log_softmax(m, axis=1) for m in members]
+    if source is None:
+        return fit_pool(logs, log_prior, EXPECTED, label, weight)
+    tried = STRENGTHS if source.strength is None else (source.strength,)
+    expected = [np.append((1 - s) * EXPECTED, s) for s in tried]
+    losses = [Pool(log_prior, w, 0.0).log_loss(logs, label, weight) for w in expected]
+    # Few rows are noise: they must gain something before a source of many is believed less.
+    costs = np.array(losses) * weight.sum() + DOUBT * (1 - np.array(tried))
+    return fit_pool(logs, log_prior, expected[int(np.argmin(costs))], label, weight)
 
 
 def _boost(
