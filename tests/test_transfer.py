@@ -1,6 +1,7 @@
 """Fine-tuning: between source and target as a0 says, over all the target's columns, source kept."""
 
 import pickle
+from copy import copy
 
 import numpy as np
 import pandas as pd
@@ -318,3 +319,32 @@ def test_a_regressor_is_better_for_its_source():
     np.testing.assert_allclose(mass, 1, atol=0.05)
     whole = source.fine_tune(X, y, strength=1.0)
     np.testing.assert_allclose(whole.predict(X_test), source.predict(X_test))
+
+
+# ---- rows without a class ----
+
+
+def test_rows_without_a_class_are_of_use():
+    rng = np.random.default_rng(0)
+    group = rng.integers(2, size=900)
+    X = rng.normal(2.2 * group[:, None] * np.ones(4), 1.0)
+    y = np.where(group, "b", "a")
+    model = JEPAClassifier(random_state=0, n_jobs=1)
+    loss = [
+        log_loss(m, X[400:], y[400:])
+        for m in (model.fit(X[:24], y[:24]), copy(model).fit(X[:24], y[:24], unlabeled=X[24:400]))
+    ]
+    assert loss[1] < loss[0]
+
+
+def test_rows_without_a_class_may_know_other_levels(classifier):
+    X, y, _ = labelled(40, 4)
+    more, _, _ = labelled(40, 5)
+    more["c"] = "blue"
+    fresh = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y, unlabeled=more)
+    tuned = classifier.fine_tune(X, y, unlabeled=more)
+    for model in (fresh, tuned):
+        assert "blue" in model.joint_.schema.columns[2].levels
+        np.testing.assert_allclose(model.predict_proba(more).sum(axis=1), 1)
+    with pytest.raises(ValueError, match="lack the columns 'b'"):
+        fresh.fit(X, y, unlabeled=more.drop(columns="b"))

@@ -12,6 +12,7 @@ from jointprob.density import Gaussians
 from jointprob.encode import Encoding
 from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Codes, LatentTree, empty_tree
+from jointprob.predict.source import recast
 from jointprob.schema import Column, Schema, preview
 from jointprob.table import Table, conform, read_table
 
@@ -70,6 +71,27 @@ def read_target(X: Any, source: Schema, categorical_features: Any = "from_dtype"
     new = tuple(c for c in read.schema if c.name not in here)
     schema = Schema((*shared, *new), source.container if by_position else own.container)
     return Target(conform(X, schema, False, "X", "fine_tune"), len(shared))
+
+
+def read_beside(X: Any, table: Table) -> tuple[Table, Table]:
+    """A table with the levels of more rows, and these rows, under one schema.
+
+    Raises
+    ------
+    ValueError
+        Columns that only one of the two has, or of another kind.
+    """
+    found = read_target(X, table.schema).table
+    names = table.schema.names
+    if set(found.schema.names) != set(names):
+        absent = [n for n in names if n not in found.schema.names]
+        extra = [n for n in found.schema.names if n not in names]
+        raise ValueError(
+            f"the rows without a class lack the columns {preview(absent)} and have the columns "
+            f"{preview(extra)}, which X has not; both must have the same"
+        )
+    schema = replace(found.schema.select(names), container=table.schema.container)
+    return recast(table, schema), recast(found, schema)
 
 
 def _widened(column: Column, found: Column, codes: np.ndarray) -> Column:

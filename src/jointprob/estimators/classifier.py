@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from jointprob.adapt.columns import read_target
+from jointprob.adapt.columns import Target, read_beside, read_target
 from jointprob.adapt.transfer import check_strength, transfer_rows
 from jointprob.estimators.density import keep_names, own_kinds
 from jointprob.estimators.tags import TakesTables
@@ -115,7 +115,9 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, unlabeled: Any = None
+    ) -> Self:
         """Fit the class probabilities.
 
         Parameters
@@ -126,6 +128,9 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
             Classes: strings, booleans or whole numbers; none may be missing.
         sample_weight : (n_rows,), optional
             Non-negative; a weight means that many repeats of the row.
+        unlabeled : like X, optional
+            Rows whose class is not known. What the joints of the classes lean on is then fitted to
+            them as well, unless that costs log loss out of fold.
 
         Returns
         -------
@@ -149,13 +154,17 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
         if len(classes) > 65_535:
             raise ValueError(f"y holds {len(classes)} classes; at most 65,535 are allowed")
         weight = weight * self._class_weights(classes, y)[label]
+        more = None
+        if unlabeled is not None:
+            table, more = read_beside(unlabeled, table)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rows, weight = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
             model = fit_labels(
-                table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress
-            )
+                table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress,
+                unlabelled=more,
+            )  # fmt: skip
         members = model.joints.members(model.pool.log_prior)
         self.joint_ = Joint(table.schema, members, float(weight.sum()))
         self.classes_ = classes
@@ -170,6 +179,7 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
         y: Any,
         sample_weight: ArrayLike | None = None,
         strength: float | Literal["auto"] = "auto",
+        unlabeled: Any = None,
     ) -> Self:
         """A classifier of other rows, often few, that leans on this one; this one stays as it is.
 
@@ -184,6 +194,9 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
         strength : "auto" or float from 0 to 1
             How far this classifier is believed beside what the rows show; "auto" chooses it on
             rows not seen.
+        unlabeled : like X, optional
+            Rows of the target whose class is not known, as in `fit`; ``joint_`` is fine-tuned to
+            them too.
 
         Returns
         -------
@@ -215,11 +228,16 @@ class JEPAClassifier(TakesTables, ClassifierMixin, BaseEstimator):
         known = np.searchsorted(classes, self.classes_)
         source = LabelSource(self._model, self.joint_.schema, known, len(classes), a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
-        joint = transfer_rows(self.joint_, target, weight, strength, seed, self.n_jobs).joint
+        more, whole, whole_weight = None, target, weight
+        if unlabeled is not None:
+            table, more = read_beside(unlabeled, table)
+            whole = Target(table.stacked(more), target.n_shared)
+            whole_weight = np.concatenate([weight, np.ones(more.n_rows)])
+        joint = transfer_rows(self.joint_, whole, whole_weight, strength, seed, self.n_jobs).joint
         with reporting(self.verbose) as progress:
             tuned._model = fit_labels(
                 table.take(order), label[order], ordered, len(classes), seed, n_jobs, progress,
-                source,
+                source, more,
             )  # fmt: skip
         tuned.joint_, tuned.classes_ = joint, classes
         tuned.feature_importances_ = tuned._model.importances

@@ -131,6 +131,7 @@ def fit_labels(
     n_jobs: int | None,
     progress: Progress = silent,
     source: LabelSource | None = None,
+    unlabelled: Table | None = None,
 ) -> LabelModel:
     """Fit forests and boosted trees, and pool them by what they say of rows they have not seen."""
     binning = fit_binning(table, weight)
@@ -151,12 +152,15 @@ def fit_labels(
         members.append(log_shares(spread(shares), prior))
         progress(f"forest {i + 1}")
     holes = make_holes(table, seed)
-    joints = fit_class_joints(table, label, weight, n_classes, seed, n_jobs, holes=holes)
+    joints = fit_class_joints(
+        table, label, weight, n_classes, seed, n_jobs, holes=holes, unlabelled=unlabelled
+    )
     progress("joints of classes")
     members += [log_odds(scores), joints.out_of_fold_evidence + log_prior]
     if source is not None:
         members.append(source.evidence(table, n_jobs) + log_prior)
-    pool = _pool(members, log_prior, label, weight, source)
+    wishes = _expectations(source)
+    pool = _pool(members, log_prior, label, weight, wishes)
     # The same members, of rows from which cells were taken away.
     by_row, rows = binning.bin(holes.table, n_jobs).by_row, holes.rows
     holed = []
@@ -167,11 +171,22 @@ def fit_labels(
     holed.append(joints.holed_evidence + log_prior)
     if source is not None:
         holed.append(source.evidence(holes.table, n_jobs) + log_prior)
-    strange_pool = _pool(holed, log_prior, label[rows], weight[rows], source)
+    strange_pool = _pool(holed, log_prior, label[rows], weight[rows], wishes)
     patterns = Patterns.of(binned)
     return LabelModel(
         binning, tuple(bags), boosted, joints, pool, strange_pool, prior, patterns, source
     )
+
+
+def _expectations(source: LabelSource | None) -> list[tuple[float, Floats]]:
+    """Weights of the members without evidence, each with what it costs in nats.
+
+    A source of many rows is believed before the target's few.
+    """
+    if source is None:
+        return [(0.0, EXPECTED)]
+    tried = STRENGTHS if source.strength is None else (source.strength,)
+    return [(DOUBT * (1 - s), np.append((1 - s) * EXPECTED, s)) for s in tried]
 
 
 def _pool(
@@ -179,18 +194,17 @@ def _pool(
     log_prior: Floats,
     label: NDArray[np.int64],
     weight: Floats,
-    source: LabelSource | None,
+    wishes: list[tuple[float, Floats]],
 ) -> Pool:
-    """The pool of all members; the source's share is chosen first, on rows no other member saw."""
+    """The pool of all members, about the expected weights that do best on rows not seen."""
     logs = [log_softmax(m, axis=1) for m in members]
-    if source is None:
-        return fit_pool(logs, log_prior, EXPECTED, label, weight)
-    tried = STRENGTHS if source.strength is None else (source.strength,)
-    expected = [np.append((1 - s) * EXPECTED, s) for s in tried]
-    losses = [Pool(log_prior, w, 0.0).log_loss(logs, label, weight) for w in expected]
-    # Few rows are noise: they must gain something before a source of many is believed less.
-    costs = np.array(losses) * weight.sum() + DOUBT * (1 - np.array(tried))
-    return fit_pool(logs, log_prior, expected[int(np.argmin(costs))], label, weight)
+    costs = [0.0]
+    if len(wishes) > 1:
+        costs = [
+            cost + weight.sum() * Pool(log_prior, expected, 0.0).log_loss(logs, label, weight)
+            for cost, expected in wishes
+        ]
+    return fit_pool(logs, log_prior, wishes[int(np.argmin(costs))][1], label, weight)
 
 
 def _boost(

@@ -417,8 +417,13 @@ class Joint:
         float64 (n_rows, n_subsets)
             The coarse subsets; the Gaussians where the root is a block of numbers.
         """
-        table = read_rows(X, self.schema)
-        heaviest = int(np.argmax([member.log_weight for member in self.members]))
+        return self._subsets(read_rows(X, self.schema), n_jobs)
+
+    def _heaviest(self) -> Member:
+        return max(self.members, key=lambda member: member.log_weight)
+
+    def _subsets(self, table: Table, n_jobs: int | None) -> Floats:
+        heaviest = self.members.index(self._heaviest())
         one = self._passes(Given(table), n_jobs)[heaviest]
         parts = run_blocks(
             lambda start, stop: root_subsets(one, start, stop),
