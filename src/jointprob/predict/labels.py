@@ -18,13 +18,12 @@ from jointprob.predict.folds import assign_folds, scaled
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
-from jointprob.predict.source import STRENGTHS, LabelSource
+from jointprob.predict.source import DOUBT, STRENGTHS, LabelSource
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
 Floats = NDArray[np.float64]
 
-DOUBT = 3.0  # nats that rows not seen must gain by believing a source not at all
 PRIOR_ROWS = 0.5  # of every class
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
 

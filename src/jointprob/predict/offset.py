@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jointprob.predict.mixture import MixedDistribution, ShiftedDistribution
 from jointprob.predict.numbers import NumberModel, fit_numbers
 from jointprob.predict.predictive import PredictiveDistribution
-from jointprob.predict.source import recast
+from jointprob.predict.source import DOUBT, recast
 from jointprob.progress import Progress, silent
 from jointprob.schema import Schema
 from jointprob.table import Table
@@ -22,7 +22,6 @@ Floats = NDArray[np.float64]
 N_FOLDS = 3
 FOLDED_ROWS = 300  # more rows are divided once
 STEPS = 20  # of the weights
-DOUBT = 3.0  # nats that rows not seen must gain by believing a source not at all
 POINTS = 256  # at which distributions are compared
 FOLD_STREAM = 32  # second word of the key: no two uses of a seed share a stream
 

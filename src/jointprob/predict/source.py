@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+DOUBT = 5.0  # nats that the target must gain by believing a source not at all
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 PRIOR_ROWS = np.array([0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0])
 
@@ -58,12 +59,14 @@ class LabelSource:
     def prior_counts(self, counts: Floats) -> Floats:
         """Rows by which the source's class prior counts beside the target's own counts.
 
-        As many as make the target's counts likeliest (Dirichlet-multinomial), a0 of this table.
+        As many as make the target's counts likeliest (Dirichlet-multinomial), a0 of this table;
+        fewer than most must make them clearly likelier.
         """
         share = np.zeros(self.n_classes)
         share[self.position] = np.exp(self.model.pool.log_prior)
         tried = [0.5 + rows * share for rows in PRIOR_ROWS]
-        best: Floats = tried[int(np.argmax([_log_evidence(counts, prior) for prior in tried]))]
+        evidence = [_log_evidence(counts, prior) for prior in tried]
+        best: Floats = tried[int(np.argmax(evidence + DOUBT * np.linspace(0, 1, len(tried))))]
         return best
 
 
