@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 DOUBT = 5.0  # nats that the target must gain by believing a source not at all
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+LEAST_ROWS = 0.02
 PRIOR_ROWS = np.array([0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0])
 
 
@@ -64,7 +65,9 @@ class LabelSource:
         """
         share = np.zeros(self.n_classes)
         share[self.position] = np.exp(self.model.pool.log_prior)
-        tried = [0.5 + rows * share for rows in PRIOR_ROWS]
+        gone = np.full(self.n_classes, 0.5)
+        gone[self.position] = LEAST_ROWS  # its classes may be none of the target's
+        tried = [gone, *(0.5 + rows * share for rows in PRIOR_ROWS)]
         evidence = [_log_evidence(counts, prior) for prior in tried]
         best: Floats = tried[int(np.argmax(evidence + DOUBT * np.linspace(0, 1, len(tried))))]
         return best
