@@ -10,7 +10,7 @@ from data import Split
 from measure import Result, fitted, rows_per_second, timed
 
 from jointprob import JEPADensity
-from jointprob.estimators.density import _views
+from jointprob.estimators.density import views_of
 from jointprob.joint import Plan
 from jointprob.joint.nursery import Nursery
 from jointprob.table import conform, read_table
@@ -36,7 +36,7 @@ class MixtureOfSubsets(JEPADensity):
 
     def fit(self, X: Any, X_val: Any) -> Self:
         table = read_table(X)
-        views = _views(
+        views = views_of(
             table, np.ones(table.n_rows), conform(X_val, table.schema), SEED, self.n_jobs
         )
         nursery = Nursery(views, SEED, self.n_jobs)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .adapt.features import JointFeatures
     from .estimators.classifier import JEPAClassifier
     from .estimators.density import JEPADensity
     from .estimators.imputer import JEPAImputer
@@ -27,6 +28,7 @@ __all__ = [
     "JEPAOutlierDetector",
     "JEPARegressor",
     "Joint",
+    "JointFeatures",
     "__version__",
     "get_include",
     "show_versions",
@@ -41,6 +43,7 @@ _HOME = {
     "JEPAOutlierDetector": ".estimators.outliers",
     "JEPARegressor": ".estimators.regressor",
     "Joint": ".query",
+    "JointFeatures": ".adapt.features",
     "get_include": ".versions",
     "show_versions": ".versions",
 }

@@ -190,7 +190,10 @@ class Encoding:
 
 
 def fit_encodings(
-    table: Table, weight: npt.ArrayLike | None = None, n_jobs: int | None = None
+    table: Table,
+    weight: npt.ArrayLike | None = None,
+    n_jobs: int | None = None,
+    atoms: tuple[Floats | None, ...] | None = None,
 ) -> tuple[Encoding, Encoding]:
     """Fit the marginal transforms of a table.
 
@@ -202,6 +205,9 @@ def fit_encodings(
         the number of weighted rows (normalised ones) are scaled up to it.
     n_jobs : int, optional
         Number of threads, one column at a time each.
+    atoms : tuple of float64 (n_atoms,) or None, optional
+        Atoms of each numeric column, where they are settled: densities with the same atoms have
+        one measure. None finds them.
 
     Returns
     -------
@@ -229,14 +235,15 @@ def fit_encodings(
     categorical = tuple(j for j, kind in enumerate(kinds) if kind == "categorical")
     numeric = tuple(j for j, kind in enumerate(kinds) if kind == "numeric")
     levels = tuple(len(table.schema.columns[j].levels) for j in categorical)
+    settled = atoms or (None,) * len(numeric)
     fits = run_blocks(
-        lambda i, _: _fit_column(np.asarray(table.columns[numeric[i]]), rows), len(numeric), 1,
-        n_jobs,
+        lambda i, _: _fit_column(np.asarray(table.columns[numeric[i]]), rows, settled[i]),
+        len(numeric), 1, n_jobs,
     )  # fmt: skip
-    atoms, scores, raw = zip(*fits, strict=True) if fits else ((), (), ())
+    found, scores, raw = zip(*fits, strict=True) if fits else ((), (), ())
     return (
-        Encoding("scores", categorical, numeric, levels, scores, atoms),
-        Encoding("raw", categorical, numeric, levels, raw, atoms),
+        Encoding("scores", categorical, numeric, levels, scores, found),
+        Encoding("raw", categorical, numeric, levels, raw, found),
     )
 
 
@@ -248,19 +255,23 @@ def _row_weights(n_rows: int, weight: npt.ArrayLike | None) -> Floats:
     return rows * (max(1.0, np.count_nonzero(rows) / total) if total > 0 else 1.0)
 
 
-def _fit_column(x: Floats, rows: Floats) -> tuple[Floats, Marginal, Marginal]:
+def _fit_column(
+    x: Floats, rows: Floats, settled: Floats | None = None
+) -> tuple[Floats, Marginal, Marginal]:
     """Atoms and the two marginals of one column."""
     values, weight = distinct(np.clip(x, -FARTHEST, FARTHEST), rows)
     if len(values) == 0:
-        return np.empty(0), broad(-1.0, 1.0), broad(-1.0, 1.0)
-    is_atom = find_atoms(weight)
+        none = np.empty(0) if settled is None else settled
+        return none, broad(-1.0, 1.0), broad(-1.0, 1.0)
+    is_atom = find_atoms(weight) if settled is None else np.isin(values, settled)
+    atoms = values[is_atom] if settled is None else settled
     rest, rest_weight = values[~is_atom], weight[~is_atom]
     if len(rest) < 2:  # of no or one value nothing about the scale is known but the atoms' range
         default = broad(values[0], values[-1])
-        return values[is_atom], default, default
+        return atoms, default, default
     mean, deviation = weighted_moments(rest, rest_weight)
     raw = standardising(mean, max(deviation, 1e-12 * abs(mean), 1e-300))
-    return values[is_atom], fit_marginal(rest, rest_weight), raw
+    return atoms, fit_marginal(rest, rest_weight), raw
 
 
 def distinct(x: Floats, rows: Floats) -> tuple[Floats, Floats]:

@@ -51,6 +51,11 @@ class Table:
         """Table of the rows at these positions."""
         return Table(self.schema, len(rows), [column[rows] for column in self.columns])
 
+    def stacked(self, other: Table) -> Table:
+        """The rows of this table, then those of another one of the same schema."""
+        pairs = zip(self.columns, other.columns, strict=True)
+        return Table(self.schema, self.n_rows + other.n_rows, [np.concatenate(p) for p in pairs])
+
     def relearnt(self) -> Table:
         """The table as if no other rows had been read with it.
 

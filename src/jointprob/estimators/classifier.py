@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +12,15 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from jointprob.estimators.density import keep_names
+from jointprob.adapt.columns import Target, read_beside, read_target
+from jointprob.adapt.transfer import check_strength, transfer_rows
+from jointprob.estimators.density import keep_names, own_kinds
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
-from jointprob.estimators.target import check_labels, known_rows
+from jointprob.estimators.target import check_labels, joined_classes, known_rows
 from jointprob.predict.folds import ordered_rows
 from jointprob.predict.labels import LabelModel, fit_labels
+from jointprob.predict.source import LabelSource
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import preview
@@ -120,7 +124,9 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, unlabeled: Any = None
+    ) -> Self:
         """Fit the class probabilities.
 
         Parameters
@@ -131,6 +137,9 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
             Classes: strings, booleans or whole numbers; none may be missing.
         sample_weight : (n_rows,), optional
             Non-negative; a weight means that many repeats of the row.
+        unlabeled : like X, optional
+            Rows whose class is not known. What the joints of the classes lean on is then fitted to
+            them as well, unless that costs log loss out of fold.
 
         Returns
         -------
@@ -154,13 +163,17 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         if len(classes) > 65_535:
             raise ValueError(f"y holds {len(classes)} classes; at most 65,535 are allowed")
         weight = weight * self._class_weights(classes, y)[label]
+        more = None
+        if unlabeled is not None:
+            table, more = read_beside(unlabeled, table)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rows, weight = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
             model = fit_labels(
-                table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress
-            )
+                table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress,
+                unlabelled=more,
+            )  # fmt: skip
         members = model.joints.members(model.pool.log_prior)
         self.joint_ = Joint(table.schema, members, float(weight.sum()))
         self.classes_ = classes
@@ -168,6 +181,77 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         self._model = model
         keep_names(self, table.schema)
         return self
+
+    def fine_tune(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        strength: float | Literal["auto"] = "auto",
+        unlabeled: Any = None,
+    ) -> Self:
+        """A classifier of other rows, often few, that leans on this one; this one stays as it is.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+            As in `jointprob.Joint.fine_tune`: columns that it lacks are missing to this classifier,
+            new columns and new levels are added.
+        y : (n_rows,)
+            Classes; those that this classifier does not know are added, those that it knows stay.
+        sample_weight : (n_rows,), optional
+        strength : "auto" or float from 0 to 1
+            How far this classifier is believed beside what the rows show; "auto" chooses it on
+            rows not seen.
+        unlabeled : like X, optional
+            Rows of the target whose class is not known, as in `fit`; ``joint_`` is fine-tuned to
+            them too.
+
+        Returns
+        -------
+        JEPAClassifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit` and in `jointprob.Joint.fine_tune`; classes of another kind.
+
+        Notes
+        -----
+        What this classifier says of a row, over its own class prior, is a further member of the
+        pool that is fitted to the rows. The class prior counts as many of its rows as make the
+        target's class counts likeliest, and ``joint_`` is fine-tuned.
+        """
+        check_is_fitted(self)
+        a0 = check_strength(strength)
+        target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
+        table, y = target.table, check_labels(y, target.table.n_rows)
+        check_classification_targets(y)
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        classes = joined_classes(self.classes_, y)
+        label = np.searchsorted(classes, y)
+        present, place = np.unique(y, return_inverse=True)
+        weight = weight * self._class_weights(present, y)[place]
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
+        known = np.searchsorted(classes, self.classes_)
+        source = LabelSource(self._model, self.joint_.schema, known, len(classes), a0)
+        tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
+        more, whole, whole_weight = None, target, weight
+        if unlabeled is not None:
+            table, more = read_beside(unlabeled, table)
+            whole = Target(table.stacked(more), target.n_shared)
+            whole_weight = np.concatenate([weight, np.ones(more.n_rows)])
+        joint = transfer_rows(self.joint_, whole, whole_weight, strength, seed, self.n_jobs).joint
+        with reporting(self.verbose) as progress:
+            tuned._model = fit_labels(
+                table.take(order), label[order], ordered, len(classes), seed, n_jobs, progress,
+                source, more,
+            )  # fmt: skip
+        tuned.joint_, tuned.classes_ = joint, classes
+        tuned.feature_importances_ = tuned._model.importances
+        keep_names(tuned, table.schema)
+        return tuned
 
     def _class_weights(self, classes: NDArray[Any], y: NDArray[Any]) -> Floats:
         weights = compute_class_weight(self.class_weight, classes=classes, y=y)

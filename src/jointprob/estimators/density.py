@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from copy import copy
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +21,9 @@ from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import Schema, preview
 from jointprob.table import Table, check_sample_weight, conform, read_table
+
+if TYPE_CHECKING:
+    from jointprob.adapt.transfer import Transfer
 
 NAME = "JEPADensity"
 
@@ -132,6 +136,40 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         self._keep(fit_joint(self, table, weight, check_random_state(self.random_state), X_val))
         return self
 
+    def fine_tune(
+        self,
+        X: Any,
+        y: None = None,
+        sample_weight: ArrayLike | None = None,
+        strength: float | Literal["auto"] = "auto",
+    ) -> Self:
+        """A density of other rows, often few, that leans on this one; this one stays as it is.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+        y : ignored
+        sample_weight : (n_rows,), optional
+        strength : "auto" or float from 0 to 1
+            See `jointprob.Joint.fine_tune`.
+
+        Returns
+        -------
+        JEPADensity
+            With an attribute ``source_share_``, how much of this density is in it, 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            As `jointprob.Joint.fine_tune`.
+        """
+        check_is_fitted(self)
+        tuned = copy(self)
+        found = tune_joint(self, X, sample_weight, strength)
+        tuned._keep(found.joint)
+        tuned.source_share_ = found.source_share
+        return tuned
+
     def _keep(self, joint: Joint) -> None:
         self.joint_ = joint
         self.n_trees_ = len(joint.members)
@@ -185,10 +223,28 @@ def fit_joint(
     table, weight = _weighted(table, weight)
     validation = None if X_val is None else conform(X_val, table.schema, False, "X_val", NAME)
     seed = int(random.randint(2**31 - 1))
-    views = _views(table, weight, validation, seed, n_jobs)
+    views = views_of(table, weight, validation, seed, n_jobs)
     with reporting(settings.verbose) as progress:
         members = fit_bag(views, n_subsets, n_trees, seed, n_jobs, progress, patient)
     return Joint(table.schema, members, float(weight.sum()))
+
+
+def tune_joint(
+    estimator: Any, X: Any, sample_weight: ArrayLike | None, strength: float | Literal["auto"]
+) -> Transfer:
+    """The estimator's ``joint_`` fine-tuned by its settings."""
+    # The stage after this one: imported where it is asked for, so that imports run one way.
+    from jointprob.adapt.transfer import transfer
+
+    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    kinds = own_kinds(estimator.categorical_features)
+    return transfer(estimator.joint_, X, sample_weight, strength, kinds, seed, estimator.n_jobs)
+
+
+def own_kinds(categorical_features: Any) -> Any:
+    """The setting for new columns: positions and names of the source's say nothing about them."""
+    general = categorical_features is None or isinstance(categorical_features, str)
+    return categorical_features if general else "from_dtype"
 
 
 def keep_names(estimator: Any, schema: Schema) -> None:
@@ -221,8 +277,13 @@ def _weighted(table: Table, weight: Floats) -> tuple[Table, Floats]:
     return table, weight
 
 
-def _views(
-    table: Table, weight: Floats, validation: Table | None, seed: int, n_jobs: int | None
+def views_of(
+    table: Table,
+    weight: Floats,
+    validation: Table | None,
+    seed: int,
+    n_jobs: int | None,
+    atoms: tuple[Floats, ...] | None = None,
 ) -> list[View]:
     """The table under both encodings, divided into rows to fit and rows to hold out."""
     rows, weight = canonical_rows(table, weight)
@@ -234,7 +295,7 @@ def _views(
         order, held_weight = canonical_rows(validation, np.ones(validation.n_rows))
         validation = validation.take(order)
     table = table.take(rows)
-    encodings = fit_encodings(table, weight, n_jobs)
+    encodings = fit_encodings(table, weight, n_jobs, atoms)
     kept = encodings if encodings[0].numeric else encodings[:1]
     return [_view(e, table, weight, validation, held_weight, n_jobs) for e in kept]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -15,7 +16,7 @@ from sklearn.utils._set_output import _get_output_config  # it has no public nam
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob import _query
-from jointprob.estimators.density import fit_joint, keep_names
+from jointprob.estimators.density import fit_joint, keep_names, tune_joint
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.joint.rows import row_hash
@@ -152,6 +153,29 @@ class JEPAImputer(Saved, TakesTables, OneToOneFeatureMixin, TransformerMixin, Ba
         self.bounds_ = bounds
         keep_names(self, self.joint_.schema)
         return self
+
+    def fine_tune(
+        self,
+        X: Any,
+        y: None = None,
+        sample_weight: ArrayLike | None = None,
+        strength: float | Literal["auto"] = "auto",
+    ) -> Self:
+        """An imputer for other rows whose joint leans on this one's; this one stays as it is.
+
+        See `jointprob.Joint.fine_tune`. Imputed numbers may go as far as either table lets them.
+        """
+        check_is_fitted(self)
+        tuned = copy(self)
+        tuned.joint_ = tune_joint(self, X, sample_weight, strength).joint
+        schema = tuned.joint_.schema
+        here = find_bounds(conform(X, schema, False, "X", NAME))
+        known = dict(zip(self.joint_.schema.names, self.bounds_, strict=True))
+        there = [known.get(name, own) for name, own in zip(schema.names, here, strict=True)]
+        ends = np.stack([here, np.stack(there)])
+        tuned.bounds_ = np.stack([ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)], axis=1)
+        keep_names(tuned, schema)
+        return tuned
 
     def transform(self, X: Any) -> Any:
         """Fill the missing cells.

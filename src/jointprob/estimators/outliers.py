@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import distinct
-from jointprob.estimators.density import _checked_size, _views, _weighted, keep_names
+from jointprob.estimators.density import _checked_size, _weighted, keep_names, views_of
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.strangeness import Norm, Part, fit_norm
 from jointprob.estimators.tags import TakesTables
@@ -247,17 +247,17 @@ def _fit_kept(
 ) -> _Found:
     """Leave out the rows that stand apart, and fit the others."""
     blurred = _blurred(every, seed)
-    views = _views(blurred, every.weight, None, seed, n_jobs)
+    views = views_of(blurred, every.weight, None, seed, n_jobs)
     most = BODY[-1] if contamination is None else min(contamination, BODY[-1])
     kept, kept_share = _kept(every, views, most, seed, n_jobs)
     rows = every
     if len(kept) < len(every.weight):
         rows = every.take(kept)
         blurred = _blurred(rows, seed)
-        views = _views(blurred, rows.weight, None, seed, n_jobs)
+        views = views_of(blurred, rows.weight, None, seed, n_jobs)
     members = fit_bag(views, *sizes, seed, n_jobs, progress)
     joint = Joint(blurred.schema, members, float(rows.weight.sum()))
-    order, weight = canonical_rows(blurred, rows.weight)  # the division that `_views` made
+    order, weight = canonical_rows(blurred, rows.weight)  # the division that `views_of` made
     fitted, held_out = (
         Part(rows.table.take(order[part]), weight[part]) for part in hold_out(len(order), seed)
     )

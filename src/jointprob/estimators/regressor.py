@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,12 +11,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from jointprob.estimators.density import keep_names
+from jointprob.adapt.columns import read_target
+from jointprob.adapt.transfer import check_strength, transfer_rows
+from jointprob.estimators.density import keep_names, own_kinds
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_numbers, known_rows
 from jointprob.predict.folds import ordered_rows
 from jointprob.predict.numbers import NumberModel, fit_numbers
+from jointprob.predict.offset import NumberSource, TunedNumbers, fit_tuned
 from jointprob.predict.predictive import PredictiveDistribution, check_levels
 from jointprob.progress import reporting
 from jointprob.query import Joint
@@ -92,7 +96,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
 
     joint_: Joint
     feature_importances_: Floats
-    _model: NumberModel
+    _model: NumberModel | TunedNumbers
 
     def __init__(
         self,
@@ -145,6 +149,62 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         self._model = model
         keep_names(self, table.schema)
         return self
+
+    def fine_tune(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        strength: float | Literal["auto"] = "auto",
+    ) -> Self:
+        """A regressor of other rows, often few, that leans on this one; this one stays as it is.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+            As in `jointprob.Joint.fine_tune`: columns that it lacks are missing to this regressor,
+            new columns and new levels are added.
+        y : (n_rows,)
+        sample_weight : (n_rows,), optional
+        strength : "auto" or float from 0 to 1
+            Weight of this regressor's own predictive distribution; "auto" chooses it on rows not
+            seen.
+
+        Returns
+        -------
+        JEPARegressor
+
+        Raises
+        ------
+        ValueError
+            As in `fit` and in `jointprob.Joint.fine_tune`.
+
+        Notes
+        -----
+        The predictive distribution is a mixture of this regressor's, of one fitted to what its
+        mean leaves of the targets, and of one of the target rows alone; the weights are those of
+        the least continuous ranked probability score on rows not seen. ``joint_`` is fine-tuned.
+        """
+        check_is_fitted(self)
+        a0 = check_strength(strength)
+        target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
+        table = target.table
+        y = check_numbers(y, table.n_rows)
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        order, ordered = ordered_rows(table, y, weight)
+        if len(order) < 2:
+            raise ValueError("n_samples=1: X holds one row only; at least two are needed")
+        source = NumberSource(self._model, self.joint_.schema, a0)
+        tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
+        joint = transfer_rows(self.joint_, target, weight, strength, seed, self.n_jobs).joint
+        with reporting(self.verbose) as progress:
+            tuned._model = fit_tuned(
+                table.take(order), y[order], ordered, source, seed, n_jobs, progress
+            )
+        tuned.joint_, tuned.feature_importances_ = joint, tuned._model.importances
+        keep_names(tuned, table.schema)
+        return tuned
 
     def predict(self, X: Any) -> Floats:
         """Mean of each row's target, float64 (n_rows,)."""

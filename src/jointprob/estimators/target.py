@@ -77,6 +77,23 @@ def check_numbers(y: Any, n_rows: int) -> Floats:
     return numbers
 
 
+def joined_classes(known: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Known classes and those of y, sorted.
+
+    Raises
+    ------
+    ValueError
+        If one is text, a number or a boolean and the other is not.
+    """
+    kinds = [_kind(known.tolist()[0]), _kind(y.tolist()[0])]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"y holds {y.tolist()[0]!r}, of the kind {kinds[1]!r}; the classes known are of the "
+            f"kind {kinds[0]!r}: {preview(known.tolist())}"
+        )
+    return np.union1d(known, y)
+
+
 def known_rows(table: Table, y: NDArray[Any], weight: Floats) -> tuple[Table, NDArray[Any], Floats]:
     """Rows of positive weight: the others are not there, nor is a level that only they hold."""
     kept, kept_weight = _weighted(table, weight)

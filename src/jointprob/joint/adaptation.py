@@ -144,11 +144,37 @@ def _lean_gaussians(
     strength: Strength,
     floor: float,
 ) -> None:
-    """Mean and covariance of each state, each between the prior's and that of the sums.
+    """Mean and covariance of each state, each between the prior's and that of the sums."""
+    pulls = strength.mean, strength.covariance
+    write_lanes(adapted, *between(prior, (weight, sums, squares), *pulls, floor))
+
+
+def between(
+    prior: Gaussians,
+    moments: tuple[Floats, Floats, Floats],
+    mean_rows: float | Floats,
+    covariance_rows: float | Floats,
+    floor: float,
+) -> tuple[Floats, Floats]:
+    """Means and covariances between a prior's and those of sums.
 
     The covariance also takes the step between the two means, as in a normal-inverse-Wishart
     posterior. A state without rows stays as it was.
+
+    Parameters
+    ----------
+    prior : Gaussians
+    moments : weight, sum and square of `Moments`
+    mean_rows, covariance_rows : float, or float64 (n_states, 1)
+        Pseudo-rows by which each state leans on the prior.
+    floor : float
+
+    Returns
+    -------
+    mean : float64 (n_states, n_columns)
+    covariance : float64 (n_states, triangle)
     """
+    weight, sums, squares = moments
     i, j = np.tril_indices(len(prior.columns))
     seen = weight > 1e-9
     n = np.where(seen, weight, 0.0)[:, None]
@@ -159,20 +185,21 @@ def _lean_gaussians(
     covariance = squares * share - np.where(seen[:, None], mean[:, i] * mean[:, j], 0.0)
     grain = np.zeros(len(prior.columns)) if prior.grain is None else prior.grain
     covariance[:, i == j] = np.maximum(covariance[:, i == j], 0.0) + floor + grain
-    step, pull = mean - mean_before, _share(strength.mean, n)
+    step, pull = mean - mean_before, _share(mean_rows, n)
     mean = mean_before + (1 - pull) * step
     covariance += pull * step[:, i] * step[:, j]
-    covariance += _share(strength.covariance, n) * (covariance_before - covariance)
-    _write_lanes(adapted, mean, covariance)
+    covariance += _share(covariance_rows, n) * (covariance_before - covariance)
+    return mean, covariance
 
 
-def _share(strength: float, n: Floats) -> Floats:
+def _share(strength: float | Floats, n: Floats) -> Floats:
     """The prior's share beside n rows; all of it where there is neither."""
     share: Floats = np.where(n > 0, strength / np.maximum(strength + n, 1e-300), 1.0)
     return share
 
 
-def _write_lanes(gaussians: Gaussians, mean: Floats, covariance: Floats) -> None:
+def write_lanes(gaussians: Gaussians, mean: Floats, covariance: Floats) -> None:
+    """Give every state this mean and covariance."""
     n = gaussians.n_states
     gaussians.mean_lanes[:, :n], gaussians.covariance_lanes[:, :n] = mean.T, covariance.T
     # padding repeats a real state, so that its factor is sound

@@ -198,11 +198,24 @@ class Families:
         return out
 
 
-def grow_families(task: Task, prior: Rows, plans: list[Plan], seed: int) -> list[Families]:
-    """Pooled trees of all rows and of all but each fold, side by side."""
+def grow_families(
+    task: Task, prior: Rows, plans: list[Plan], seed: int, others: Rows | None = None
+) -> list[Families]:
+    """Pooled trees of all rows and of all but each fold, side by side.
+
+    Parameters
+    ----------
+    prior : Rows
+        All rows, those without a class among them.
+    others : Rows, optional
+        Those without a class alone.
+    """
     rest = [np.flatnonzero(task.folds != fold) for fold in range(N_FOLDS)]
     apart = len(prior) <= APART_ROWS and min(len(rows) for rows in rest) >= N_FOLDS
-    samples = [prior, *(task.rows.take(rows) for rows in rest)] if apart else [prior]
+    samples = [prior]
+    if apart:
+        left = [task.rows.take(rows) for rows in rest]
+        samples += left if others is None else [part.stacked(others) for part in left]
     tasks = [
         partial(pooled_tree, sample, plan, seed + i)
         for i, plan in enumerate(plans)
@@ -221,10 +234,7 @@ def choose_strength(task: Task, families: list[Families]) -> Strength:
     Each strength is judged at its own best temperature: what is left of over-confidence is for
     the temperature to mend.
     """
-    chosen = np.arange(len(task.labels))
-    if len(chosen) > CHOICE_ROWS:
-        chosen = np.flatnonzero(task.folds == 0)
-        chosen = chosen[:: -(-len(chosen) // CHOICE_ROWS)]
+    chosen = _judged(task)
     best = Strength(*TABLES[1], GAUSSIANS[1], GAUSSIANS[1])
     if any(family.whole.pooled.n_blocks > 1 for family in families):
         tries = [replace(best, marginal=marginal, state=state) for marginal, state in TABLES]
@@ -233,6 +243,22 @@ def choose_strength(task: Task, families: list[Families]) -> Strength:
         tries = [replace(best, mean=rows, covariance=rows) for rows in GAUSSIANS]
         best = _best_strength(task, families, tries, chosen)
     return best
+
+
+def _judged(task: Task) -> Sizes:
+    """Rows that strengths are compared on."""
+    chosen = np.arange(len(task.labels))
+    if len(chosen) > CHOICE_ROWS:
+        chosen = np.flatnonzero(task.folds == 0)
+        chosen = chosen[:: -(-len(chosen) // CHOICE_ROWS)]
+    return chosen
+
+
+def out_of_fold_loss(task: Task, families: list[Families], strength: Strength) -> float:
+    """Log loss of the class out of fold at the best temperature, nats."""
+    chosen = _judged(task)
+    score = np.mean([family.out_of_fold([strength], chosen)[0] for family in families], axis=0)
+    return best_loss(score, task.labels[chosen], task.rows.weight[chosen], task.prior())
 
 
 def _best_strength(

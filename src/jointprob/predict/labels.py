@@ -18,6 +18,7 @@ from jointprob.predict.folds import assign_folds, judged_rows, scaled
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
+from jointprob.predict.source import DOUBT, STRENGTHS, LabelSource
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
@@ -46,6 +47,8 @@ class LabelModel:
     prior : float32 (n_classes,)
     patterns : Patterns
         Which cells rows missed in fit.
+    source : LabelSource, optional
+        A model of other rows: the last member of the pools.
     """
 
     binning: Binning
@@ -56,6 +59,7 @@ class LabelModel:
     strange_pool: Pool
     prior: NDArray[np.float32]
     patterns: Patterns
+    source: LabelSource | None = None
 
     @property
     def importances(self) -> Floats:
@@ -103,14 +107,19 @@ class LabelModel:
             log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior) if a else None
             for bag, a in zip(self.bags, asked, strict=False)
         ]
-        boosted, joints = asked[-2:]
+        boosted, joints, *source = asked[len(self.bags) :]
         members.append(
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
+        place = len(members)
         members.append(None)
+        if self.source is not None:
+            said = self.source.evidence(table, n_jobs) + pool.log_prior if source[0] else None
+            members.append(said)
         if joints:
-            so_far = pool.log_proba(members, binned.n_rows) if asked[:-1].any() else None
-            members[-1] = self._by_joints(table, so_far, n_jobs) + pool.log_prior
+            alone = all(member is None for member in members)
+            so_far = None if alone else pool.log_proba(members, binned.n_rows)
+            members[place] = self._by_joints(table, so_far, n_jobs) + pool.log_prior
         return pool.log_proba(members, binned.n_rows)
 
     def _by_joints(self, table: Table, so_far: Floats | None, n_jobs: int | None) -> Floats:
@@ -139,26 +148,33 @@ def fit_labels(
     seed: int,
     n_jobs: int | None,
     progress: Progress = silent,
+    source: LabelSource | None = None,
+    unlabelled: Table | None = None,
 ) -> LabelModel:
     """Fit forests and boosted trees, and pool them by what they say of rows they have not seen."""
     binning = fit_binning(table, weight)
     binned = binning.bin(table, n_jobs)
-    counts = np.bincount(label, weight, n_classes) + PRIOR_ROWS
+    counts: Floats = np.bincount(label, weight, n_classes).astype(np.float64)
+    counts = counts + (PRIOR_ROWS if source is None else source.prior_counts(counts))
     log_prior = np.log(counts / counts.sum())
     prior = np.exp(log_prior).astype(np.float32)
     target = Labels(label.astype(np.uint16), scaled(weight), prior)
     folds, judged = assign_folds(target.label, seed), judged_rows(len(label))
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
-    joints, seen = fit_class_joints(table, label, weight, n_classes, seed, n_jobs)
+    joints, seen = fit_class_joints(
+        table, label, weight, n_classes, seed, n_jobs, unlabelled=unlabelled
+    )
     others = [log_odds(scores[judged]), seen.evidence(judged) + log_prior]
     progress("joints of classes")
+    if source is not None:
+        others.append(source.evidence(table.take(judged), n_jobs) + log_prior)
+    wishes = _expectations(source)
 
     def pooled(shares: list[Floats32], others: list[Floats], rows: NDArray[np.int64]) -> Pool:
         """Weights by what the members say of some rows of the fit."""
         members = [*(log_shares(spread(one), prior) for one in shares), *others]
-        logs = [log_softmax(one, axis=1) for one in members]
-        return fit_pool(logs, log_prior, EXPECTED, label[rows], weight[rows])
+        return _pool(members, log_prior, label[rows], weight[rows], wishes)
 
     # A third of the trees say which bags are worth growing on.
     n_trees = trees_for(binned.n_rows)
@@ -185,10 +201,49 @@ def fit_labels(
         log_odds(boosted.out_of_fold(by_row, folds[rows], n_jobs, both_ways=True)),
         seen.evidence(rows, holes.table) + log_prior,
     ]
+    if source is not None:
+        others.append(source.evidence(holes.table, n_jobs) + log_prior)
     strange_pool = pooled(shares, others, rows)
     return LabelModel(
-        binning, bags, boosted, joints, pool, strange_pool, prior, Patterns.of(binned)
+        binning,
+        bags,
+        boosted,
+        joints,
+        pool,
+        strange_pool,
+        prior,
+        Patterns.of(binned),
+        source,
     )
+
+
+def _expectations(source: LabelSource | None) -> list[tuple[float, Floats]]:
+    """Weights of the members without evidence, each with what it costs in nats.
+
+    A source of many rows is believed before the target's few.
+    """
+    if source is None:
+        return [(0.0, EXPECTED)]
+    tried = STRENGTHS if source.strength is None else (source.strength,)
+    return [(DOUBT * (1 - s), np.append((1 - s) * EXPECTED, s)) for s in tried]
+
+
+def _pool(
+    members: list[NDArray[np.floating[Any]]],
+    log_prior: Floats,
+    label: NDArray[np.int64],
+    weight: Floats,
+    wishes: list[tuple[float, Floats]],
+) -> Pool:
+    """The pool of all members, about the expected weights that do best on rows not seen."""
+    logs = [log_softmax(m, axis=1) for m in members]
+    costs = [0.0]
+    if len(wishes) > 1:
+        costs = [
+            cost + weight.sum() * Pool(log_prior, expected, 0.0).log_loss(logs, label, weight)
+            for cost, expected in wishes
+        ]
+    return fit_pool(logs, log_prior, wishes[int(np.argmin(costs))][1], label, weight)
 
 
 def _boost(

@@ -55,6 +55,16 @@ class Pool:
                 total = total + weight * (member - self.log_prior)
         return np.asarray(log_softmax(total, axis=1))
 
+    def log_loss(
+        self,
+        members: Sequence[NDArray[np.floating[Any]]],
+        label: NDArray[np.integer[Any]],
+        weight: Floats,
+    ) -> float:
+        """Weighted mean log loss of rows whose members are given, nats."""
+        own = self.log_proba(members, len(label))[np.arange(len(label)), label]
+        return float(-own @ weight / weight.sum())
+
 
 def fit_pool(
     members: Sequence[NDArray[np.floating[Any]]],

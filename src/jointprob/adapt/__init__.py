@@ -1,0 +1,1 @@
+"""Adapting: a fitted joint goes on learning."""

@@ -1,0 +1,99 @@
+"""What a model of other rows says of the classes, and how far it is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from jointprob.cells import MISSING, UNSEEN
+from jointprob.schema import Schema
+from jointprob.table import Table
+
+if TYPE_CHECKING:
+    from jointprob.predict.labels import LabelModel
+
+Floats = NDArray[np.float64]
+
+DOUBT = 5.0  # nats that the target must gain by believing a source not at all
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+LEAST_ROWS = 0.02
+PRIOR_ROWS = np.array([0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSource:
+    """A fitted model of other rows.
+
+    Parameters
+    ----------
+    model : LabelModel
+    schema : Schema
+        Of its rows.
+    position : int64 (n_known,)
+        Place of each of its classes among all classes.
+    n_classes : int
+        Of source and target together.
+    strength : float, optional
+        How far it is believed, 0 to 1; chosen on rows not seen if not given.
+    """
+
+    model: LabelModel
+    schema: Schema
+    position: NDArray[np.int64]
+    n_classes: int
+    strength: float | None = None
+
+    def evidence(self, table: Table, n_jobs: int | None = None) -> Floats:
+        """log p(c | x) - log p(c) by the source, (n_rows, n_classes), nats.
+
+        0 for classes that it does not know: it has nothing to say about them.
+        """
+        own = self.model.log_proba(recast(table, self.schema), n_jobs)
+        out = np.zeros((table.n_rows, self.n_classes))
+        out[:, self.position] = own - self.model.pool.log_prior
+        return out
+
+    def prior_counts(self, counts: Floats) -> Floats:
+        """Rows by which the source's class prior counts beside the target's own counts.
+
+        As many as make the target's counts likeliest (Dirichlet-multinomial), a0 of this table;
+        fewer than most must make them clearly likelier.
+        """
+        share = np.zeros(self.n_classes)
+        share[self.position] = np.exp(self.model.pool.log_prior)
+        gone = np.full(self.n_classes, 0.5)
+        gone[self.position] = LEAST_ROWS  # its classes may be none of the target's
+        tried = [gone, *(0.5 + rows * share for rows in PRIOR_ROWS)]
+        evidence = [_log_evidence(counts, prior) for prior in tried]
+        best: Floats = tried[int(np.argmax(evidence + DOUBT * np.linspace(0, 1, len(tried))))]
+        return best
+
+
+def _log_evidence(counts: Floats, prior: Floats) -> float:
+    total = gammaln(prior.sum()) - gammaln(prior.sum() + counts.sum())
+    return float(total + np.sum(gammaln(prior + counts) - gammaln(prior)))
+
+
+def recast(table: Table, schema: Schema) -> Table:
+    """A table as another schema sees it: by name, levels by value, what it lacks missing."""
+    names = table.schema.names
+    columns = []
+    for column in schema:
+        if column.name not in names:
+            empty = np.int32(MISSING) if column.is_categorical else np.nan
+            columns.append(np.full(table.n_rows, empty))
+            continue
+        j = names.index(column.name)
+        cells = table.columns[j]
+        if column.is_categorical:
+            place = {level: code for code, level in enumerate(column.levels)}
+            levels = table.schema.columns[j].levels
+            # The codes -1 and -2 pick the last entry and the one before.
+            lookup = [*(place.get(level, UNSEEN) for level in levels), UNSEEN, MISSING]
+            cells = np.array(lookup, np.int32)[cells]
+        columns.append(cells)
+    return Table(schema, table.n_rows, columns)

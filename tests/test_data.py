@@ -1,0 +1,183 @@
+"""How far the data goes: laws fitted to curves that obey them, rows chosen, faults found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from joints import mixed_table
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+
+from jointprob import JEPADensity
+from jointprob.data import diverse, exhaustion, learning_curve, quality, repetition, select
+from jointprob.data.growth import fit_law
+from jointprob.data.repetition import _fit_value, _value
+
+# ---- exhaustion ----
+
+
+def test_without_doubt_the_date_is_the_formula():
+    assert exhaustion(1000.0, 0.5, 10.0, start=2000.0).median == pytest.approx(2004.0)
+    assert exhaustion(1000.0, 0.5, 10.0, stock_growth=0.1, start=0).median == pytest.approx(5.0)
+    assert exhaustion(10.0, 0.5, 20.0, start=2000.0).median == 2000.0
+    assert exhaustion(10.0, 0.1, 1.0, stock_growth=0.1).median == np.inf
+
+
+def test_public_text_comes_out_again():
+    found = exhaustion((320, 65, 1700), (0.38, 0.2, 0.5), 15, start=2024.3, random_state=0)
+    low, high = found.interval(0.9)
+    assert 2027 <= found.median < 2029
+    assert 2025 <= low <= 2027
+    assert 2029 <= high <= 2033
+    assert found.probability(found.median) == pytest.approx(0.5, abs=0.01)
+
+
+def test_interval_ends_are_reached_as_often_as_stated():
+    found = exhaustion((100.0, 10.0, 1000.0), 1.0, 1.0, start=0.0, coverage=0.8, random_state=0)
+    np.testing.assert_allclose(found.interval(0.8), (1.0, 3.0), atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"stock": -1.0}, "stock is -1.0"),
+        ({"use": (1.0, 2.0, 3.0)}, "use is"),
+        ({"growth": np.nan}, "growth is nan"),
+        ({"n_draws": 0}, "n_draws"),
+        ({"coverage": 1.0}, "coverage"),
+    ],
+)
+def test_exhaustion_refuses(changed, match):
+    with pytest.raises(ValueError, match=match):
+        exhaustion(**{"stock": 10.0, "growth": 0.3, "use": 1.0, **changed})
+
+
+# ---- learning curves ----
+
+
+class Lawful(BaseEstimator):
+    """A density whose loss obeys a law but for its fit's noise."""
+
+    def fit(self, X):
+        self.n_ = len(X)
+        self.noise_ = 0.002 * np.sin(1e4 * np.abs(X).sum())
+        return self
+
+    def score_samples(self, X):
+        return np.full(len(X), -(1.5 + 3 * self.n_**-0.5 + self.noise_))
+
+
+def test_the_law_is_found_again():
+    X = np.random.default_rng(0).normal(size=(4000, 2))
+    curve = learning_curve(Lawful(), X, random_state=0)
+    assert curve.limit == pytest.approx(1.5, abs=0.02)
+    assert curve.exponent == pytest.approx(0.5, abs=0.1)
+    low, high = curve.interval(40_000, 0.99)
+    assert low < 1.5 + 3 * 40_000**-0.5 < high
+    n = curve.sizes[-1]
+    want = 3 * (n**-0.5 - (2.0 * n) ** -0.5)
+    assert curve.gain_of_doubling() == pytest.approx(want, rel=0.2)
+    assert curve.rows_to_limit(0.01) == pytest.approx((3 / 0.015) ** 2, rel=0.6)
+    assert curve.bound_by == "data"
+
+
+def test_a_flat_curve_is_bound_by_the_model():
+    n = np.geomspace(10, 1000, 7)
+    limit, factor, _ = fit_law(n, np.full(7, 0.3))
+    assert (limit, factor) == pytest.approx((0.3, 0.0), abs=1e-9)
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_classifiers_and_regressors_have_curves(frame):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = X @ [1.0, 0.5, 0.0] + rng.normal(size=600)
+    table = pd.DataFrame(X, columns=list("abc")) if frame else X
+    for model, target in ((LogisticRegression(), y > 0), (Ridge(), y)):
+        curve = learning_curve(model, table, target, random_state=0)
+        assert len(curve.sizes) >= 6
+        assert curve.losses[-1] < curve.losses[0]
+
+
+def test_curves_refuse():
+    X = np.zeros((50, 2))
+    with pytest.raises(ValueError, match="50 rows"):
+        learning_curve(JEPADensity(), X)
+    with pytest.raises(ValueError, match="n_sizes is 5"):
+        learning_curve(JEPADensity(), np.zeros((100, 2)), n_sizes=5)
+
+
+# ---- repetition ----
+
+
+def test_the_value_of_repeats_is_found_again():
+    repeats = np.arange(20.0)
+    assert _fit_value((repeats, _value(repeats, 15.39))) == pytest.approx(15.39, rel=1e-3)
+    assert _value(1e9, 15.39) == pytest.approx(16.39)
+
+
+def test_passes_of_a_linear_model():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1600, 20))
+    y = (X @ rng.normal(size=20) + 2 * rng.normal(size=1600)) > 0
+    model = SGDClassifier(loss="log_loss", alpha=1e-6, random_state=0)
+    found = repetition(model, X, y, n_passes=8, random_state=0)
+    assert found.n_unique == 150
+    assert len(found.losses) == 8
+    assert found.effective_rows(1) == 150
+    assert 150 <= found.effective_rows(8) <= 150 * 8
+    assert found.overfits_after is None or 1 <= found.overfits_after < 8
+
+
+def test_repetition_refuses():
+    with pytest.raises(TypeError, match="no partial_fit"):
+        repetition(Ridge(), np.zeros((100, 2)), np.zeros(100))
+    with pytest.raises(ValueError, match="n_passes is 2"):
+        repetition(SGDClassifier(), np.zeros((100, 2)), np.zeros(100), n_passes=2)
+
+
+# ---- rows ----
+
+
+def test_rows_like_the_target_are_selected():
+    rng = np.random.default_rng(0)
+    good, noise = mixed_table(150, seed=1), mixed_table(350, seed=2)
+    noise = {name: rng.permutation(cells) for name, cells in noise.items()}
+    noise["a"], noise["b"] = 4 * rng.normal(size=350), 4 * rng.normal(size=350)
+    pool = {name: np.concatenate([good[name], noise[name]]) for name in good}
+    rows = select(pool, mixed_table(60, seed=3), 100, random_state=0)
+    assert len(set(rows.tolist())) == 100
+    assert np.mean(rows < 150) > 0.6  # by chance .3
+    again = select(pool, mixed_table(60, seed=3), 100, random_state=0, n_jobs=1)
+    np.testing.assert_array_equal(rows, again)
+
+
+def test_diverse_rows_hold_more_of_the_rare():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 1, (570, 2)), rng.normal(7, 0.5, (30, 2))])
+    rows = diverse(X, 60, random_state=0)
+    assert len(set(rows.tolist())) == 60
+    assert np.sum(rows >= 570) > 8  # by chance 3
+    assert diverse(X, 600, random_state=0).tolist() == list(range(600))
+
+
+@pytest.mark.parametrize("n", [0, 61, 2.0, True])
+def test_numbers_of_rows_are_checked(n):
+    with pytest.raises(ValueError, match="n is"):
+        diverse(np.arange(60.0)[:, None], n)
+
+
+def test_faults_are_found():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1200)
+    X = pd.DataFrame({"x": x, "y": x + 0.05 * rng.normal(size=1200)})
+    X["sign"] = np.where(x > 0, "plus", "minus")
+    X.loc[20], X.loc[31] = X.loc[10], X.loc[30]
+    X.loc[31, "x"] += 1e-9
+    X.loc[50, ["x", "y"]] = (1.5, -1.5)
+    found = quality(X, random_state=0)
+    assert [group.tolist() for group in found.duplicates] == [[10, 20]]
+    assert [30, 31] in [group.tolist() for group in found.near_duplicates]
+    assert 50 in [row for row, _, _ in found.implausible[:10]]
+    assert len(found.implausible) < 100
+    with pytest.raises(ValueError, match="false_alarms"):
+        quality(X, false_alarms=0)

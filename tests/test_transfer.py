@@ -1,0 +1,350 @@
+"""Fine-tuning: between source and target as a0 says, over all the target's columns, source kept."""
+
+import pickle
+from copy import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+from joints import mixed_table, take
+
+from jointprob import JEPAClassifier, JEPADensity, JEPAImputer, JEPARegressor, Joint
+from jointprob.adapt.columns import read_target, widen, widen_member
+from jointprob.adapt.power import PowerPrior, between_tables, gaussian_score
+from jointprob.adapt.transfer import transfer
+from jointprob.table import read_table
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def source():
+    return JEPADensity(n_subsets=3, n_trees=2, random_state=0).fit(mixed_table(800)).joint_
+
+
+def frozen(joint):
+    return pickle.dumps((joint.schema, joint.members, joint.n_rows))
+
+
+def other(n_rows=60, seed=5):
+    """The same columns, numbers shifted."""
+    table = mixed_table(n_rows, seed=seed)
+    return {**table, "a": table["a"] + 1.0}
+
+
+# ---- tables and Gaussians between two ----
+
+
+def test_tables_go_from_the_rows_to_the_prior():
+    prior, counts = RNG.dirichlet(np.ones(3), 4), RNG.uniform(1, 5, (4, 3))
+    above = np.full(4, 0.25)
+    got = between_tables(prior, counts, above, 0.0, 0.0)
+    np.testing.assert_allclose(got, counts / counts.sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(between_tables(prior, counts, above, 1e15, 1e15), prior, rtol=1e-6)
+
+
+def test_a_power_prior_adds_source_counts_times_a0():
+    prior, counts = RNG.dirichlet(np.ones(3), 4), RNG.uniform(1, 5, (4, 3))
+    above, rows = RNG.dirichlet(np.ones(4)), 40.0
+    want = counts + rows * above[:, None] * prior
+    want /= want.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(between_tables(prior, counts, above, 1e15, rows), want, rtol=1e-6)
+
+
+def test_what_all_rows_of_a_table_share_is_learnt_first():
+    prior = np.array([[0.8, 0.2], [0.2, 0.8]])
+    counts = np.array([[0.0, 20.0], [0.0, 0.0]])  # the second row of the table was not seen
+    got = between_tables(prior, counts, np.array([0.5, 0.5]), 2.0, 1000.0)
+    assert got[1, 1] > 0.85
+
+
+def test_gaussian_score_is_a_sum_of_log_densities():
+    x = RNG.normal(size=(30, 2))
+    mean, covariance = np.array([[0.3, -0.2]]), np.array([[1.5, 0.4], [0.4, 0.8]])
+    i, j = np.tril_indices(2)
+    sums = x.sum(axis=0)[None], (x.T @ x)[i, j][None]
+    off = x - mean
+    want = -0.5 * (
+        30 * np.linalg.slogdet(covariance)[1]
+        + np.einsum("ni,ij,nj->", off, np.linalg.inv(covariance), off)
+    )
+    got = gaussian_score(mean, covariance[i, j][None], np.array([30.0]), *sums)
+    assert got == pytest.approx(want)
+
+
+def test_state_shares_are_distributions(source):
+    for member in source.members:
+        for share in PowerPrior(member.tree, 800.0).shares:
+            assert share.sum() == pytest.approx(1, abs=1e-4)
+
+
+# ---- the whole ----
+
+
+def test_a_like_source_is_believed_and_an_unrelated_one_is_not(source):
+    like = transfer(source, mixed_table(100, seed=9))
+    rng = np.random.default_rng(1)
+    noise = {
+        "a": rng.exponential(size=400) - 30,
+        "color": rng.choice(np.array(["red", "teal"], object), 400, p=[0.98, 0.02]),
+        "b": rng.normal(90, 0.01, 400),
+        "zero": rng.gamma(50.0, size=400),
+        "flag": np.ones(400, bool).astype(object),
+    }
+    unrelated = transfer(source, noise)
+    assert like.source_share > 0.6
+    assert unrelated.source_share < 0.1
+    assert all(((e.mean >= 0) & (e.mean <= e.covariance)).all() for e in like.exponents)
+
+
+def test_fine_tuned_beats_source_and_target_alone(source):
+    train, test = other(60), other(400, seed=6)
+    tuned = source.fine_tune(train, random_state=0).log_prob(test).mean()
+    alone = source.fine_tune(train, strength=0, random_state=0).log_prob(test).mean()
+    assert tuned > max(alone, source.log_prob(test).mean())
+
+
+def test_the_source_stays_as_it_was(source):
+    before = frozen(source)
+    source.fine_tune(other(), random_state=0)
+    for bad in ({"q": [1.0]}, {"a": ["x"]}):
+        with pytest.raises(ValueError, match="column"):
+            source.fine_tune(bad)
+    assert frozen(source) == before
+
+
+def test_neither_the_order_of_rows_nor_threads_matter(source):
+    table = other(40)
+    first = source.fine_tune(table, random_state=0, n_jobs=1)
+    again = source.fine_tune(take(table, RNG.permutation(40)), random_state=0, n_jobs=2)
+    assert first.log_prob(table).tobytes() == again.log_prob(table).tobytes()
+
+
+def test_whole_weights_are_repeats(source):
+    table = other(20)
+    repeats = np.arange(20) % 3
+    weighted = source.fine_tune(table, repeats, strength=0.3, random_state=0)
+    repeated = source.fine_tune(
+        take(table, np.repeat(np.arange(20), repeats)), strength=0.3, random_state=0
+    )
+    assert weighted.log_prob(table).tobytes() == repeated.log_prob(table).tobytes()
+
+
+def test_strength_runs_from_the_target_to_the_source(source):
+    table = other(60)
+    fit = [source.fine_tune(table, strength=s, random_state=0) for s in (0.0, 0.01, 1.0)]
+    on_target = [joint.log_prob(table).mean() for joint in fit]
+    assert on_target[1] > on_target[2] > source.log_prob(table).mean()
+    assert fit[2].n_rows == pytest.approx(860, rel=1e-6)
+    assert fit[0].n_rows == pytest.approx(60)
+
+
+# ---- columns and levels ----
+
+
+def test_widening_by_nothing_changes_nothing(source):
+    table = mixed_table(50, seed=3)
+    target = read_target(table, source.schema)
+    wide = [widen_member(m, widen(m.encoding, target, None), None) for m in source.members]
+    got = Joint(source.schema, tuple(wide), 800.0).log_prob(table)
+    np.testing.assert_allclose(got, source.log_prob(table), atol=1e-6)
+
+
+def test_columns_that_the_target_lacks_are_summed_out(source):
+    less = {k: v for k, v in other(60).items() if k not in ("b", "flag")}
+    tuned = source.fine_tune(less, random_state=0)
+    assert set(tuned.schema.names) == {"a", "color", "zero"}
+    assert np.isfinite(tuned.log_prob(less)).all()
+
+
+@pytest.mark.parametrize("strength", ["auto", 0.1])
+def test_new_columns_and_levels_are_added(source, strength):
+    rng = np.random.default_rng(2)
+    table = other(200)
+    group = np.nan_to_num(table["a"]) > 3
+    table["color"] = table["color"].copy()
+    table["color"][:30] = "violet"
+    table["new"] = rng.normal(4.0 * group)
+    table["kind"] = np.where(group ^ (rng.random(200) < 0.1), "p", "q").astype(object)
+    tuned = source.fine_tune(table, strength=strength, random_state=0)
+    assert tuned.schema.names[-2:] == ("new", "kind")
+    levels = tuned.schema.columns[tuned.schema.position("color")].levels
+    mass = sum(tuned.probability({"color": {level}}) for level in levels)
+    assert mass == pytest.approx(1, abs=0.02)  # but for what unseen levels keep
+    assert tuned.probability({"color": {"violet"}}) > 0.05
+    rest = {k: v for k, v in table.items() if k != "kind"}
+    empty = np.full(200, None, object)
+    summed = np.logaddexp.reduce(
+        [tuned.log_prob({**rest, "kind": np.full(200, v, object)}) for v in ("p", "q")]
+    )
+    np.testing.assert_allclose(summed, tuned.log_prob({**rest, "kind": empty}), atol=0.02)
+    assert set(tuned.sample(20, random_state=0)) == set(tuned.schema.names)
+
+
+def test_frames_of_another_container_and_order(source):
+    frame = pd.DataFrame(other(40))[["flag", "b", "a", "zero", "color"]]
+    tuned = source.fine_tune(frame, random_state=0)
+    assert isinstance(tuned.sample(3, random_state=0), pd.DataFrame)
+
+
+# ---- bad input ----
+
+
+@pytest.mark.parametrize(
+    ("X", "match"),
+    [
+        ({"q": [1.0, 2.0]}, "no column in common"),
+        ({"a": ["x", "y"]}, "'a'"),
+        ({"color": [1.5, 2.5]}, "'color'"),
+        ({"a": [np.nan, np.nan], "color": [None, None]}, "no value"),
+        ({"a": [np.inf, 1.0]}, "infinity"),
+        ({"a": []}, "0 sample"),
+        (np.zeros((3, 2)), "2 columns and the source 5"),
+    ],
+)
+def test_bad_tables_are_refused_by_name(source, X, match):
+    with pytest.raises(ValueError, match=match):
+        source.fine_tune(X)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.5, np.nan, "much", True, None])
+def test_bad_strengths_are_refused(source, strength):
+    with pytest.raises(ValueError, match="strength is"):
+        source.fine_tune(other(10), strength=strength)
+
+
+@pytest.mark.parametrize("n_rows", [1, 7])
+def test_rows_all_alike_pool(source, n_rows):
+    one = take(mixed_table(20, missing=0), np.zeros(n_rows, int))
+    found = transfer(source, one)
+    assert found.source_share == 1.0
+    assert (found.joint.log_prob(one) >= source.log_prob(one) - 1e-6).all()
+
+
+# ---- estimators ----
+
+
+def test_estimators_return_another(source):
+    table = read_table(mixed_table(10)).schema.names
+    density = JEPADensity(n_subsets=2, n_trees=1, random_state=0).fit(mixed_table(200))
+    before = frozen(density.joint_)
+    tuned = density.fine_tune(other(30))
+    assert frozen(density.joint_) == before
+    assert tuned is not density
+    assert 0 < tuned.source_share_ <= 1
+    assert tuned.score(other(50, seed=8)) > density.score(other(50, seed=8))
+    imputer = JEPAImputer(n_subsets=2, n_trees=1, random_state=0).fit(mixed_table(200))
+    filled = imputer.fine_tune(other(30)).transform(other(20, seed=4))
+    assert not any(pd.isna(pd.Series(filled[name])).any() for name in table)
+
+
+def labelled(n_rows, seed, shift=0.0, names=("no", "yes")):
+    """Two numbers and a colour that tell a label, and a number that they tell."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"a": rng.normal(size=n_rows), "b": rng.normal(size=n_rows)})
+    X["c"] = rng.choice(["r", "g"], n_rows)
+    score = X["a"] + X["b"] * (X["c"] == "r") + shift
+    y = np.array(names)[(score + 0.5 * rng.normal(size=n_rows) > 0).astype(int)]
+    return X, y, (score + 0.3 * rng.normal(size=n_rows)).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    X, y, _ = labelled(500, 0)
+    return JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+
+
+def log_loss(model, X, y):
+    place = np.searchsorted(model.classes_, y)
+    return -model.predict_log_proba(X)[np.arange(len(y)), place].mean()
+
+
+def test_a_classifier_is_better_for_its_source(classifier):
+    X, y, _ = labelled(40, 1, shift=0.3)
+    X_test, y_test, _ = labelled(400, 2, shift=0.3)
+    before = classifier.predict_log_proba(X_test).tobytes()
+    tuned = classifier.fine_tune(X, y)
+    alone = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+    assert log_loss(tuned, X_test, y_test) < log_loss(alone, X_test, y_test)
+    assert classifier.predict_log_proba(X_test).tobytes() == before
+    np.testing.assert_allclose(tuned.predict_proba(X_test).sum(axis=1), 1)
+
+
+def test_a_source_of_shuffled_labels_does_no_harm():
+    X, y, _ = labelled(300, 3)
+    wrong = JEPAClassifier(random_state=0, n_jobs=1).fit(X, np.roll(y, 7))
+    X, y, _ = labelled(150, 1)
+    X_test, y_test, _ = labelled(400, 2)
+    alone = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+    assert log_loss(wrong.fine_tune(X, y), X_test, y_test) < 1.02 * log_loss(alone, X_test, y_test)
+
+
+def test_new_classes_levels_and_columns_of_a_classifier(classifier):
+    X, y, _ = labelled(60, 4, names=("maybe", "yes"))
+    X["c"] = np.where(np.arange(60) % 5 == 0, "blue", X["c"])
+    X = X.drop(columns="b").assign(new=(y == "maybe") + 0.1 * np.arange(60))
+    tuned = classifier.fine_tune(X, y)
+    assert tuned.classes_.tolist() == ["maybe", "no", "yes"]
+    assert tuned.predict_proba(X).shape == (60, 3)
+    assert (tuned.predict(X) == y).mean() > 0.8
+    assert np.isfinite(tuned.score_samples(X)).all()
+
+
+def test_a_classifier_refuses_and_stays(classifier):
+    X, y, _ = labelled(20, 4)
+    before = pickle.dumps(classifier)
+    for target, match in ((np.arange(20), "kind"), (y[:5], "numbers of samples")):
+        with pytest.raises(ValueError, match=match):
+            classifier.fine_tune(X, target)
+    with pytest.raises(ValueError, match="strength"):
+        classifier.fine_tune(X, y, strength=2)
+    assert pickle.dumps(classifier) == before
+
+
+def test_a_regressor_is_better_for_its_source():
+    X, _, y = labelled(200, 0)
+    source = JEPARegressor(random_state=0, n_jobs=1).fit(X, y)
+    X, _, y = labelled(24, 1, shift=1.0)
+    X_test, _, y_test = labelled(300, 2, shift=1.0)
+    tuned = source.fine_tune(X, y)
+    alone = JEPARegressor(random_state=0, n_jobs=1).fit(X, y)
+    error = [np.mean((m.predict(X_test) - y_test) ** 2) for m in (tuned, alone, source)]
+    assert error[0] < min(error[1:])
+    said = tuned.predict_distribution(X_test)
+    levels = said.quantile([0.1, 0.5, 0.9])
+    np.testing.assert_allclose(said.cdf(levels), np.tile([0.1, 0.5, 0.9], (300, 1)), atol=1e-6)
+    np.testing.assert_allclose(said.mean(), tuned.predict(X_test))
+    grid = np.linspace(-8, 9, 4000)
+    mass = np.exp(said.log_prob(np.tile(grid, (300, 1)))).sum(axis=1) * (grid[1] - grid[0])
+    np.testing.assert_allclose(mass, 1, atol=0.05)
+    whole = source.fine_tune(X, y, strength=1.0)
+    np.testing.assert_allclose(whole.predict(X_test), source.predict(X_test))
+
+
+# ---- rows without a class ----
+
+
+def test_rows_without_a_class_are_of_use():
+    rng = np.random.default_rng(0)
+    group = rng.integers(2, size=900)
+    X = rng.normal(2.2 * group[:, None] * np.ones(4), 1.0)
+    y = np.where(group, "b", "a")
+    model = JEPAClassifier(random_state=0, n_jobs=1)
+    loss = [
+        log_loss(m, X[400:], y[400:])
+        for m in (model.fit(X[:24], y[:24]), copy(model).fit(X[:24], y[:24], unlabeled=X[24:400]))
+    ]
+    assert loss[1] < loss[0]
+
+
+def test_rows_without_a_class_may_know_other_levels(classifier):
+    X, y, _ = labelled(40, 4)
+    more, _, _ = labelled(40, 5)
+    more["c"] = "blue"
+    fresh = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y, unlabeled=more)
+    tuned = classifier.fine_tune(X, y, unlabeled=more)
+    for model in (fresh, tuned):
+        assert "blue" in model.joint_.schema.columns[2].levels
+        np.testing.assert_allclose(model.predict_proba(more).sum(axis=1), 1)
+    with pytest.raises(ValueError, match="lack the columns 'b'"):
+        fresh.fit(X, y, unlabeled=more.drop(columns="b"))
