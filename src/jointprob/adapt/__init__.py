@@ -1,0 +1,1 @@
+"""Adapting: models that live with changing patterns and with little data."""
