@@ -143,7 +143,16 @@ class Moments:
         self.weight = np.zeros(n_states)
         self.sum = np.zeros((n_states, n_columns))
         self.square = np.zeros((n_states, n_columns * (n_columns + 1) // 2))
-        self.kernel = _density.Sums(self.weight, self.sum, self.square)
+
+    @cached_property
+    def kernel(self) -> _density.Sums:
+        return _density.Sums(self.weight, self.sum, self.square)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
 
 def start_gaussians(

@@ -23,6 +23,7 @@ __all__ = [
     "Table",
     "check_sample_weight",
     "conform",
+    "extend",
     "read_table",
     "to_container",
 ]
@@ -157,15 +158,70 @@ def conform(
     if partial and isinstance(X, Mapping):
         X = _fill_rows(X, schema)
     found = take_apart(X, name, estimator_name)
-    by_name = found.container != "numpy" and schema.container != "numpy"
-    matched = (
-        _match_names(found, schema, partial and found.container != "dict", partial)
-        if by_name or (partial and found.container == "dict")
-        else _match_positions(found, schema, name, estimator_name)
-    )
+    return _as_table(_match(found, schema, partial, name, estimator_name), schema, found.n_rows)
+
+
+def extend(X: Any, schema: Schema, name: str = "X", estimator_name: str = "JEPADensity") -> Table:
+    """Read a later batch of a table: levels that the schema lacks are added to it, at its end.
+
+    Parameters
+    ----------
+    X : pandas, polars or pyarrow frame, 2-D array-like, or dict of columns
+    schema : Schema
+    name, estimator_name : str
+        What error messages call the table and the estimator.
+
+    Returns
+    -------
+    Table
+        The codes of the levels that the schema knew are what they were.
+
+    Raises
+    ------
+    ValueError
+        As `conform`.
+
+    Examples
+    --------
+    >>> schema = read_table({"size": ["S", "L"], "weight": [1.5, 2.5]}).schema
+    >>> extend({"size": ["M", "S"], "weight": [2.0, None]}, schema).schema.columns[0].levels
+    ('L', 'S', 'M')
+    """
+    found = take_apart(X, name, estimator_name)
+    matched = _match(found, schema, False, name, estimator_name)
     pairs = zip(matched, schema.columns, strict=True)
-    columns = [_conform_column(cells, column, found.n_rows) for cells, column in pairs]
-    return Table(schema, found.n_rows, columns)
+    grown = tuple(column if cells is None else _extended(cells, column) for cells, column in pairs)
+    return _as_table(matched, Schema(grown, schema.container), found.n_rows)
+
+
+def _extended(cells: Cells, column: Column) -> Column:
+    """The column with the levels and the values that these cells bring."""
+    if not column.is_categorical:
+        return replace(column, empty=column.empty and bool(np.isnan(numeric_values(cells)).all()))
+    codes, levels = learn_categorical(cells)
+    match_categorical(cells, column)  # refuses levels of another kind
+    new = tuple(level for level in levels if level not in column.levels)
+    empty = column.empty and bool((codes == MISSING).all())
+    texts = column.dtype.startswith("<U") and cells.dtype.startswith("<U")
+    dtype = str(np.promote_types(column.dtype, cells.dtype)) if texts else column.dtype
+    return replace(column, levels=column.levels + new, dtype=dtype, empty=empty)
+
+
+def _match(
+    found: Found, schema: Schema, partial: bool, name: str, estimator_name: str
+) -> list[Cells | None]:
+    """The cells of each column of the schema."""
+    by_name = found.container != "numpy" and schema.container != "numpy"
+    if by_name or (partial and found.container == "dict"):
+        return _match_names(found, schema, partial and found.container != "dict", partial)
+    return _match_positions(found, schema, name, estimator_name)
+
+
+def _as_table(matched: list[Cells | None], schema: Schema, n_rows: int) -> Table:
+    pairs = zip(matched, schema.columns, strict=True)
+    return Table(
+        schema, n_rows, [_conform_column(cells, column, n_rows) for cells, column in pairs]
+    )
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""Adapting: a fitted joint goes on learning."""
+"""Adapting: models that live with changing patterns and with little data."""

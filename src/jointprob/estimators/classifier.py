@@ -12,7 +12,10 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from jointprob.adapt.classes import check_declared, first_classes, positions, with_classes
 from jointprob.adapt.columns import Target, read_beside, read_target
+from jointprob.adapt.forest import ForestStream
+from jointprob.adapt.stream import check_half_life
 from jointprob.adapt.transfer import check_strength, transfer_rows
 from jointprob.estimators.density import keep_names, own_kinds
 from jointprob.estimators.saved import Saved
@@ -24,7 +27,7 @@ from jointprob.predict.source import LabelSource
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import preview
-from jointprob.table import Table, check_sample_weight, conform, read_table
+from jointprob.table import Table, check_sample_weight, conform, extend, read_table
 from jointprob.threads import threads_for
 
 NAME = "JEPAClassifier"
@@ -46,6 +49,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         Weights of the classes, as in scikit-learn: they multiply `sample_weight`. The products mean
         importance, not repeats.
     random_state : int, RandomState or None
+    half_life : float or None
+        Rows after which the leaves of `partial_fit` count a row half; None never forgets.
     n_jobs : int or None
         Threads, None for all cores. No result depends on it.
     verbose : int
@@ -115,12 +120,14 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         categorical_features: Any = "from_dtype",
         class_weight: Any = None,
         random_state: Any = None,
+        half_life: float | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.categorical_features = categorical_features
         self.class_weight = class_weight
         self.random_state = random_state
+        self.half_life = half_life
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -178,7 +185,85 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         self.joint_ = Joint(table.schema, members, float(weight.sum()))
         self.classes_ = classes
         self.feature_importances_ = model.importances
-        self._model = model
+        self._model: LabelModel | ForestStream = model
+        self._schema = table.schema
+        keep_names(self, table.schema)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Learn another batch of rows of a stream.
+
+        A forest keeps up with the stream: its leaves count every row, and the trees that have
+        predicted worst of late, each row before it was learnt, give way to trees grown on recent
+        rows. It keeps the last 8,000 rows. There are no joints, no `feature_importances_`, no
+        `score_samples` and no `explain` after this. A call after `fit` begins a stream of its
+        own.
+
+        Parameters
+        ----------
+        X : like the X of the first call
+            One row or more. A level not seen before is added to its column.
+        y : (n_rows,)
+        classes : (n_classes,), optional
+            Of the first call: all classes there may be. Classes that come later are added to
+            `classes_` at the end.
+        sample_weight : (n_rows,), optional
+            Non-negative.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the column, the value and what is allowed; the estimator stays as it was.
+
+        Notes
+        -----
+        See `jointprob.adapt.forest.ForestStream`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from jointprob import JEPAClassifier
+        >>> X = np.random.default_rng(0).normal(size=(600, 2))
+        >>> y = np.where(X[:, 0] > X[:, 1], "above", "below")
+        >>> model = JEPAClassifier(random_state=0)
+        >>> for rows in np.split(np.arange(500), 5):
+        ...     model = model.partial_fit(X[rows], y[rows])
+        >>> model.score(X[500:], y[500:]) > 0.85
+        True
+        """
+        half_life = check_half_life(self.half_life)
+        stream = getattr(self, "_model", None)
+        begun = isinstance(stream, ForestStream)
+        table = (
+            extend(X, self._schema, "X", NAME)
+            if begun
+            else read_table(X, self.categorical_features, estimator_name=NAME)
+        )
+        y = check_labels(y, table.n_rows)
+        check_classification_targets(y)
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        if self.class_weight is not None:
+            raise ValueError("class_weight is for fit; give partial_fit a sample_weight")
+        kept = np.flatnonzero(weight)
+        table, y, weight = table.take(kept), y[kept], weight[kept]
+        known = with_classes(self.classes_, y) if begun else first_classes(y, classes)
+        if begun and classes is not None:
+            check_declared(self.classes_, classes)
+        if not isinstance(stream, ForestStream):
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            stream = ForestStream.empty(table, len(known), seed)
+        stream = stream.learn(
+            table, positions(y, known), weight, len(known), half_life, self.n_jobs
+        )
+        for name in ("joint_", "feature_importances_"):
+            self.__dict__.pop(name, None)
+        self.classes_, self._model, self._schema = known, stream, table.schema
         keep_names(self, table.schema)
         return self
 
@@ -277,7 +362,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
 
     def score_samples(self, X: Any) -> Floats:
         """Log density log p(x) of each row, float64 (n_rows,), nats."""
-        check_is_fitted(self)
+        self._fitted_whole("score_samples")
         return self.joint_.log_prob(X, n_jobs=self.n_jobs)
 
     def explain(self, X: Any, y: ArrayLike | None = None) -> Floats:
@@ -300,10 +385,16 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         ValueError
             If y holds a class that fit did not see.
         """
-        check_is_fitted(self)
+        model = self._fitted_whole("explain")
         table = self._table(X)
         asked = None if y is None else self._positions(np.asarray(y), table.n_rows)
-        return self._model.explain(table, asked, self.n_jobs)
+        return model.explain(table, asked, self.n_jobs)
+
+    def _fitted_whole(self, what: str) -> LabelModel:
+        check_is_fitted(self)
+        if isinstance(self._model, ForestStream):
+            raise AttributeError(f"{NAME} has no {what} after partial_fit; call fit")
+        return self._model
 
     def _positions(self, y: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
         if y.shape != (n_rows,):
@@ -319,4 +410,4 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         return found
 
     def _table(self, X: Any) -> Table:
-        return conform(X, self.joint_.schema, False, "X", NAME)
+        return conform(X, self._schema, False, "X", NAME)

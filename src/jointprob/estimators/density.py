@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from jointprob.adapt.reservoir import Reservoir, brings_columns
+from jointprob.adapt.stream import JointStream, check_half_life, kept_share
 from jointprob.encode import Encoding, fit_encodings
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
@@ -20,12 +22,14 @@ from jointprob.joint.tree import Floats
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import Schema, preview
-from jointprob.table import Table, check_sample_weight, conform, read_table
+from jointprob.table import Table, check_sample_weight, conform, extend, read_table
 
 if TYPE_CHECKING:
     from jointprob.adapt.transfer import Transfer
 
 NAME = "JEPADensity"
+RESERVOIR_ROWS = 20_000  # from which a structure is kept
+GROWTH = 1.5  # of the rows kept that is worth another fit
 
 
 class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
@@ -45,6 +49,8 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     categorical_features : "from_dtype", None, mask, indices or names
         Which columns are categorical; "from_dtype" takes category, string, object and bool.
     random_state : int, RandomState or None
+    half_life : float or None
+        Rows after which `partial_fit` counts a row half; None never forgets.
     n_jobs : int or None
         Threads, None for all cores. The fit does not depend on it.
     verbose : int
@@ -91,6 +97,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         n_trees: int | Literal["auto"] = "auto",
         categorical_features: Any = "from_dtype",
         random_state: Any = None,
+        half_life: float | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -98,6 +105,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         self.n_trees = n_trees
         self.categorical_features = categorical_features
         self.random_state = random_state
+        self.half_life = half_life
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -170,7 +178,85 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         tuned.source_share_ = found.source_share
         return tuned
 
-    def _keep(self, joint: Joint) -> None:
+    def partial_fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn another batch of rows.
+
+        The first rows are kept, and the joint is fitted to them anew whenever they are half as
+        many again, until there are 20,000. From then on, and after `fit`, every batch moves the
+        tables of the joint in one pass, and no row is kept.
+
+        Parameters
+        ----------
+        X : like the X of the first call
+            One row or more. A level not seen before is added to its column.
+        y : ignored
+        sample_weight : (n_rows,), optional
+            Non-negative; a weight means that many repeats of the row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the column, the value and what is allowed; the estimator stays as it was.
+
+        Notes
+        -----
+        See `jointprob.adapt.stream.JointStream`. A column that has been empty joins the joint with
+        its first value, but after 20,000 rows and after `fit` is passed over until the next `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from jointprob import JEPADensity
+        >>> X = np.random.default_rng(0).normal(size=(300, 1))
+        >>> density = JEPADensity(n_trees=1, random_state=0)
+        >>> for batch in np.split(X, 3):
+        ...     density = density.partial_fit(batch)
+        >>> density.joint_.n_rows
+        300.0
+        """
+        half_life = check_half_life(self.half_life)
+        seen = getattr(self, "joint_", None)
+        table = (
+            read_table(X, self.categorical_features, estimator_name=NAME)
+            if seen is None
+            else extend(X, seen.schema, "X", NAME)
+        )
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        table, weight = _weighted(table, weight) if seen is None else _present(table, weight)
+        stream, kept = self._next(table, weight, half_life)
+        self._keep(stream.joint, stream, kept)
+        return self
+
+    def _next(
+        self, table: Table, weight: Floats, half_life: float | None
+    ) -> tuple[JointStream, Reservoir | None]:
+        """The stream after a batch, and the rows kept; a structure of its own where it is due."""
+        if not hasattr(self, "joint_"):
+            kept = Reservoir(table, weight)
+            return self._restart(kept), kept
+        stream = self._stream or JointStream.of(self.joint_)
+        if self._reservoir is None:
+            return stream.learn(table, weight, half_life, self.n_jobs), None
+        lost = kept_share(float(weight.sum()), half_life)
+        kept = self._reservoir.add(table, weight, lost)
+        full = len(kept) >= RESERVOIR_ROWS
+        due = len(kept) >= GROWTH * stream.n_fitted or brings_columns(table.schema, stream.schema)
+        if full or due:
+            return self._restart(kept), None if full else kept
+        return stream.learn(table, weight, half_life, self.n_jobs), kept
+
+    def _restart(self, kept: Reservoir) -> JointStream:
+        random = check_random_state(self.random_state)
+        return JointStream.of(fit_joint(self, kept.table, kept.weight, random), len(kept))
+
+    def _keep(
+        self, joint: Joint, stream: JointStream | None = None, kept: Reservoir | None = None
+    ) -> None:
+        self._stream, self._reservoir = stream, kept
         self.joint_ = joint
         self.n_trees_ = len(joint.members)
         tree = joint.members[0].tree
@@ -275,6 +361,11 @@ def _weighted(table: Table, weight: Floats) -> tuple[Table, Floats]:
             "missing in every row of positive weight; at least one must be known"
         )
     return table, weight
+
+
+def _present(table: Table, weight: Floats) -> tuple[Table, Floats]:
+    """Rows of positive weight of a later batch, which may know no cell."""
+    return table.take(np.flatnonzero(weight)), weight[weight > 0]
 
 
 def views_of(

@@ -89,7 +89,7 @@ class Binning:
         return np.array(sizes, np.uint8)
 
     def bin(self, table: Table, n_jobs: int | None = None) -> Binned:
-        """Bins of a table of the schema that was fitted; unseen levels count as missing."""
+        """Bins of a table of the schema that was fitted; levels it lacks count as missing."""
         by_column = np.empty((len(self.edges), table.n_rows), np.uint8)
         columns = zip(by_column, table.columns, self.edges, self.categorical, strict=True)
         run_tasks([partial(_bin_column, *column) for column in columns], n_jobs)
@@ -109,7 +109,8 @@ def fit_binning(table: Table, weight: Floats) -> Binning:
 def _bin_column(out: Bytes, cells: NDArray[Any], edges: NDArray[Any], categorical: bool) -> None:
     if categorical:
         known = np.append(edges, np.uint8(MISSING_BIN))
-        out[:] = known[np.where(cells < 0, len(edges), cells)]
+        unknown = (cells < 0) | (cells >= len(edges))
+        out[:] = known[np.where(unknown, len(edges), cells)]
         return
     out[:] = np.searchsorted(edges, cells, side="left")
     out[np.isnan(cells)] = MISSING_BIN

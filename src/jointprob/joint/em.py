@@ -46,11 +46,20 @@ class Refinement:
 
     Stepwise EM of Cappe & Moulines (2009), doi:10.1111/j.1467-9868.2009.00698.x. Pseudo-counts
     are a prior over the whole table, not one per batch.
+
+    Parameters
+    ----------
+    start : Start
+        Its arrays are changed in place.
+    rows : Rows
+    plan : Plan
+    total : float, optional
+        Rows that the counts of a tree under way stand for; its tables are then taken as they are.
     """
 
-    def __init__(self, start: Start, rows: Rows, plan: Plan) -> None:
+    def __init__(self, start: Start, rows: Rows, plan: Plan, total: float | None = None) -> None:
         self.tree, self.rows, self.plan = start.tree, rows, plan
-        self.total = float(rows.weight.sum())
+        self.total = float(rows.weight.sum()) if total is None else total
         self.transition, self.emission = start.transition, start.emission
         self.level_share, self.moments = start.level_share, start.moments
         tree = self.tree
@@ -60,7 +69,8 @@ class Refinement:
         self._work = tree.work()
         self._m_step_work = np.empty(tree.kernel.maximise_work_size())
         self._parts = tree.numeric_parts(rows.z)
-        self.maximise(1.0, 0.0)
+        if total is None:
+            self.maximise(1.0, 0.0)
 
     def maximise(self, batch_rows: float, step: float) -> None:
         """Tables from the running counts, after moving these towards the batch's by `step`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -43,11 +43,14 @@ class Member:
         What turns table cells into the tree's codes and z.
     log_weight : float
         Log of its mixture weight, nats.
+    plan : Plan
+        Its pseudo-counts are those of later updates.
     """
 
     tree: LatentTree
     encoding: Encoding
     log_weight: float
+    plan: Plan = field(default_factory=Plan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +168,7 @@ class Nursery:
                 self.grown[i].tree,
                 self.views[self.grown[i].view].encoding,
                 float(np.log(weights[i] / total)),
+                self.grown[i].plan,
             )
             for i in kept
         )

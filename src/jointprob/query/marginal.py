@@ -41,7 +41,7 @@ def select_member(member: Member, encoding: Encoding, kept: list[int]) -> Member
     z = {
         j: encoding.numeric.index(new_place[c]) for j, c in enumerate(old.numeric) if c in new_place
     }
-    return Member(select_tree(member.tree, code, z), encoding, member.log_weight)
+    return replace(member, tree=select_tree(member.tree, code, z), encoding=encoding)
 
 
 def _code_of(encoding: Encoding, column: int, companion: bool) -> int:

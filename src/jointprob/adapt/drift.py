@@ -1,0 +1,210 @@
+"""Is what comes in still what a joint expects, and if not, which columns and pairs have moved?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from jointprob.adapt.adwin import Adwin
+from jointprob.adapt.changes import Name, column_changes, pair_changes
+from jointprob.adapt.reservoir import Reservoir
+from jointprob.estimators.density import JEPADensity, fit_joint
+from jointprob.joint.tree import Floats
+from jointprob.query import Joint
+from jointprob.query.evidence import Given
+from jointprob.table import Table, conform, extend
+
+NAME = "DriftMonitor"
+OWN_ROWS = 4096  # drawn from the joint, to know what it expects
+LEAST_ROWS = 200  # of a refresh
+ACTIONS = ("alarm", "refresh")
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What a batch has shown.
+
+    Parameters
+    ----------
+    drift : bool
+        Did this batch raise an alarm?
+    n_rows : int
+        Rows that the monitor has seen.
+    log_prob : float
+        Mean log density of the batch, nats.
+    expected : float
+        The same of the joint's own samples; what rows fall short of it from the start is misfit.
+    n_since : int
+        With an alarm, rows since the change, this batch included.
+    nats : float
+        With an alarm, by how much the mean log density has fallen since the change.
+    columns : dict of column to nats
+        With an alarm, columns whose cells surprise more than before, given all other cells of
+        their rows, and how much more; the clearest first.
+    pairs : dict of (columns, columns) to nats
+        With an alarm, neighbouring blocks of the heaviest tree between which the dependence has
+        moved: divergence of the states of one given those of the other, after from before.
+    refreshed : bool
+        Was the joint learnt anew?
+    """
+
+    drift: bool
+    n_rows: int
+    log_prob: float
+    expected: float
+    n_since: int = 0
+    nats: float = 0.0
+    columns: dict[Name, float] | None = None
+    pairs: dict[tuple[tuple[Name, ...], tuple[Name, ...]], float] | None = None
+    refreshed: bool = False
+
+
+class DriftMonitor:
+    """Watches the log density of rows under a joint.
+
+    Parameters
+    ----------
+    joint : Joint
+    false_alarm : float
+        Probability that a stream without change ever raises an alarm, if its rows are
+        independent.
+    adapt : "alarm" or "refresh"
+        After an alarm do nothing else, or learn the joint anew from the rows since the change, as
+        soon as there are 200 of them.
+    n_kept : int
+        Recent rows that are kept: those that tell which columns moved, and that a refresh learns
+        from.
+    random_state : int
+    n_jobs : int, optional
+
+    Attributes
+    ----------
+    joint_ : Joint
+        The joint, or what the last refresh has made of it.
+
+    Notes
+    -----
+    Each row's log density becomes the share of the joint's own samples that are less likely. The
+    mean of these shares is watched by ADWIN; see `jointprob.adapt.adwin.Adwin`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jointprob import JEPADensity
+    >>> from jointprob.adapt.drift import DriftMonitor
+    >>> X = np.random.default_rng(0).normal(size=(3000, 2))
+    >>> X[:, 1] += 2 * X[:, 0]
+    >>> joint = JEPADensity(n_trees=1, random_state=0).fit(X[:1000]).joint_
+    >>> monitor = DriftMonitor(joint)
+    >>> any(monitor.update(batch).drift for batch in np.split(X[1000:2000], 10))
+    False
+    >>> reports = [monitor.update(batch + [0.0, 3.0]) for batch in np.split(X[2000:], 10)]
+    >>> first = next(report for report in reports if report.drift)
+    >>> bool(first.nats > 1)
+    True
+    """
+
+    def __init__(
+        self,
+        joint: Joint,
+        *,
+        false_alarm: float = 0.05,
+        adapt: Literal["alarm", "refresh"] = "alarm",
+        n_kept: int = 5000,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        if not 0 < false_alarm < 1:
+            raise ValueError(f"false_alarm is {false_alarm!r}; allowed are numbers inside (0, 1)")
+        if adapt not in ACTIONS:
+            raise ValueError(f"adapt is {adapt!r}; allowed are {', '.join(map(repr, ACTIONS))}")
+        if n_kept < 2 * LEAST_ROWS:
+            raise ValueError(f"n_kept is {n_kept!r}; allowed are whole numbers from 400")
+        self.false_alarm, self.adapt, self.n_kept = false_alarm, adapt, int(n_kept)
+        self.random_state, self.n_jobs = random_state, n_jobs
+        self.n_rows_ = 0
+        self._kept: Reservoir | None = None
+        self._watch(joint)
+
+    def _watch(self, joint: Joint) -> None:
+        """Begin to watch rows under this joint."""
+        own = joint.sample(OWN_ROWS, random_state=self.random_state, n_jobs=self.n_jobs)
+        scores = joint.log_prob(own, n_jobs=self.n_jobs)
+        self._own, self._expected = np.sort(scores), float(scores.mean())
+        self.joint_, self._window = joint, Adwin.empty(self.false_alarm)
+        self._n_since: int | None = None  # rows since the change that a refresh waits for
+
+    def update(self, X: Any) -> DriftReport:
+        """Look at a batch of rows.
+
+        Parameters
+        ----------
+        X : table with the joint's columns, one row or more
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the column, the value and what is allowed; the monitor stays as it was.
+        """
+        table = conform(X, self.joint_.schema, False, "X", NAME)
+        kept = self._keep(X)
+        scores = self.joint_._log_prob(Given(table), self.n_jobs)
+        window, n_since = self._window.update(self._shares(scores))
+        n_rows = self.n_rows_ + table.n_rows
+        found = DriftReport(n_since is not None, n_rows, float(scores.mean()), self._expected)
+        if n_since is not None:
+            found = self._explained(found, kept, n_since)
+        waiting = self._n_since if n_since is None else n_since - table.n_rows
+        waiting = None if waiting is None else waiting + table.n_rows
+        refreshed = None
+        if self.adapt == "refresh" and waiting is not None and waiting >= LEAST_ROWS:
+            refreshed = self._relearnt(kept.latest(waiting))
+        self.n_rows_, self._kept = n_rows, kept
+        self._window, self._n_since = window, waiting
+        if refreshed is None:
+            return found
+        self._watch(refreshed)
+        return DriftReport(**{**vars(found), "refreshed": True})
+
+    def _keep(self, X: Any) -> Reservoir:
+        known = self.joint_.schema if self._kept is None else self._kept.table.schema
+        table = extend(X, known, "X", NAME)
+        weight = np.ones(table.n_rows)
+        kept = Reservoir(table, weight) if self._kept is None else self._kept.add(table, weight)
+        return kept.latest(self.n_kept)
+
+    def _shares(self, scores: Floats) -> Floats:
+        """Share of the joint's own samples that are less likely; ties count half."""
+        sides = [np.searchsorted(self._own, scores, side) for side in ("left", "right")]
+        return np.asarray(np.add(*sides) / (2 * OWN_ROWS))
+
+    def _explained(self, found: DriftReport, kept: Reservoir, n_since: int) -> DriftReport:
+        """The report with what has moved: rows kept before the change beside those after it."""
+        table = _as_the_joint_knows(kept.table, self.joint_)
+        cut = max(0, table.n_rows - n_since)
+        if not 0 < cut < table.n_rows:
+            return DriftReport(**{**vars(found), "n_since": n_since, "columns": {}, "pairs": {}})
+        before, after = table.take(np.arange(cut)), table.take(np.arange(cut, table.n_rows))
+        means = [self.joint_._log_prob(Given(part), self.n_jobs).mean() for part in (before, after)]
+        columns = column_changes(self.joint_, before, after, self.false_alarm, self.n_jobs)
+        pairs = pair_changes(self.joint_, before, after, self.false_alarm)
+        moved = {"n_since": n_since, "nats": float(means[0] - means[1])}
+        return DriftReport(**{**vars(found), **moved, "columns": columns, "pairs": pairs})
+
+    def _relearnt(self, kept: Reservoir) -> Joint:
+        settings = JEPADensity(n_jobs=self.n_jobs)
+        random = np.random.RandomState(self.random_state)
+        return fit_joint(settings, kept.table.relearnt(), kept.weight, random)
+
+
+def _as_the_joint_knows(table: Table, joint: Joint) -> Table:
+    """Levels that the joint does not know, as such."""
+    columns = [
+        np.where(cells < len(column.levels), cells, np.int32(-2))
+        if column.is_categorical
+        else cells
+        for cells, column in zip(table.columns, joint.schema, strict=True)
+    ]
+    return Table(joint.schema, table.n_rows, columns)

@@ -1,0 +1,54 @@
+"""Rows that are kept until there are enough of them to fix a structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jointprob.joint.tree import Floats
+from jointprob.schema import Schema
+from jointprob.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Reservoir:
+    """Rows and their weights. Immutable: `add` returns the next one.
+
+    Parameters
+    ----------
+    table : Table
+    weight : float64 (n_rows,)
+    """
+
+    table: Table
+    weight: Floats
+
+    def __len__(self) -> int:
+        return self.table.n_rows
+
+    def add(self, table: Table, weight: Floats, kept_share: float = 1.0) -> Reservoir:
+        """With the rows of a batch after its own, whose weights shrink to a share.
+
+        Parameters
+        ----------
+        table : Table
+            Of a schema that `jointprob.table.extend` made from the reservoir's.
+        weight : float64 (n_rows,)
+        kept_share : float
+        """
+        pairs = zip(self.table.columns, table.columns, strict=True)
+        columns = [np.concatenate(pair) for pair in pairs]
+        schema = table.schema
+        both = Table(schema, self.table.n_rows + table.n_rows, columns)
+        return Reservoir(both, np.concatenate([self.weight * kept_share, weight]))
+
+    def latest(self, n_rows: int) -> Reservoir:
+        """The last rows."""
+        rows = np.arange(max(0, len(self) - n_rows), len(self))
+        return Reservoir(self.table.take(rows), self.weight[rows])
+
+
+def brings_columns(schema: Schema, before: Schema) -> bool:
+    """Does a column that was empty hold values now?"""
+    return any(b.empty and not n.empty for n, b in zip(schema, before, strict=True))

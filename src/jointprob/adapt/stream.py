@@ -1,0 +1,196 @@
+"""A joint that every batch of a stream moves: running expected counts with forgetting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from jointprob.adapt.counts import copied, counts_of, level_shares, with_levels
+from jointprob.encode import Encoding
+from jointprob.joint.em import Refinement
+from jointprob.joint.nursery import Member
+from jointprob.joint.rows import Rows, encoded_rows
+from jointprob.joint.start import Plan, Start
+from jointprob.joint.tree import Floats
+from jointprob.query import Joint
+from jointprob.schema import Schema
+from jointprob.table import Table
+
+BATCH_ROWS = 512
+IMPOSSIBLE = -1e6  # nats: a row that no tree allows says nothing of their weights
+
+
+def check_half_life(half_life: Any) -> float | None:
+    """Rows after which a row counts half, None for never.
+
+    Raises
+    ------
+    ValueError
+        What is no finite number above 0.
+    """
+    if half_life is None:
+        return None
+    number = isinstance(half_life, int | float | np.number) and not isinstance(half_life, bool)
+    if not number or not (0 < half_life < np.inf):
+        raise ValueError(
+            f"half_life is {half_life!r}; allowed are None and finite numbers of rows above 0"
+        )
+    return float(half_life)
+
+
+def kept_share(n_rows: float, half_life: float | None) -> float:
+    """What is left of the weight of a row after so many later ones."""
+    return 1.0 if half_life is None else float(0.5 ** (n_rows / half_life))
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """One tree of a bag, and the counts that it follows from.
+
+    Parameters
+    ----------
+    start : Start
+        The tree, and expected counts as shares of a row.
+    encoding : Encoding
+    plan : Plan
+    log_weight : float
+        Of the tree in the mixture, nats.
+    """
+
+    start: Start
+    encoding: Encoding
+    plan: Plan
+    log_weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class JointStream:
+    """A joint under way. Immutable: `learn` returns the next one.
+
+    Parameters
+    ----------
+    schema : Schema
+    trees : tuple of Running
+    n_rows : float
+        Rows that the counts stand for, those forgotten taken off.
+    n_fitted : int
+        Rows that the structure was fitted to.
+
+    Notes
+    -----
+    Stepwise EM (Cappe & Moulines 2009, doi:10.1111/j.1467-9868.2009.00698.x): a batch of n rows
+    moves the expected counts towards its own by n / N, where N = n + N_before 2^(-n / half_life).
+    Without forgetting this is the plain mean over all rows, each under the tables of its time; no
+    power of the number of steps is needed, as the structure starts from a fit.
+
+    Columns, blocks, cells of levels and marginal transforms are those of the fit; Gaussians follow
+    rows that move within them. A new level joins the rarest cell of its column. The weights of the
+    trees follow by one step of EM a batch, on rows before they are learnt.
+    """
+
+    schema: Schema
+    trees: tuple[Running, ...]
+    n_rows: float
+    n_fitted: int = 0
+
+    @classmethod
+    def of(cls, joint: Joint, n_fitted: int = 0) -> JointStream:
+        """A stream that goes on from a joint."""
+        trees = tuple(
+            Running(counts_of(m.tree, m.plan), m.encoding, m.plan, m.log_weight)
+            for m in joint.members
+        )
+        return cls(joint.schema, trees, joint.n_rows, n_fitted)
+
+    @property
+    def joint(self) -> Joint:
+        """What the stream has come to."""
+        members = tuple(Member(t.start.tree, t.encoding, t.log_weight, t.plan) for t in self.trees)
+        return Joint(self.schema, members, self.n_rows)
+
+    def learn(
+        self,
+        table: Table,
+        weight: Floats,
+        half_life: float | None = None,
+        n_jobs: int | None = None,
+    ) -> JointStream:
+        """The stream after a batch.
+
+        Parameters
+        ----------
+        table : Table
+            Of a schema that `jointprob.table.extend` made from the stream's.
+        weight : float64 (n_rows,)
+            Above 0.
+        half_life : float, optional
+            Rows after which a row counts half; None never forgets.
+        n_jobs : int, optional
+        """
+        schema = _with_their_empties(table.schema, self.schema)
+        encodings = {id(t.encoding): _grown(t.encoding, schema) for t in self.trees}
+        rows = {
+            key: encoded_rows(encoding, schema, encoding.encode(table, n_jobs), weight)
+            for key, encoding in encodings.items()
+        }
+        scores, trees = [], []
+        for tree in self.trees:
+            key = id(tree.encoding)
+            start = copied(with_levels(tree.start, rows[key].n_levels))
+            scores.append(_learn(start, rows[key], tree.plan, self.n_rows, half_life))
+            scores[-1] += encodings[key].encode(table, n_jobs).log_jacobian
+            trees.append(replace(tree, start=start, encoding=encodings[key]))
+        n = float(weight.sum())
+        before = self.n_rows * kept_share(n, half_life)
+        log_weights = self._log_weights(np.stack(scores, axis=1), weight, before)
+        moved = zip(trees, log_weights.tolist(), strict=True)
+        return JointStream(
+            schema,
+            tuple(replace(tree, log_weight=w) for tree, w in moved),
+            before + n,
+            self.n_fitted,
+        )
+
+    def _log_weights(self, scores: Floats, weight: Floats, before: float) -> Floats:
+        old = np.array([tree.log_weight for tree in self.trees])
+        likelier = softmax(np.maximum(scores, IMPOSSIBLE) + old, axis=1)
+        counts = before * np.exp(old) + weight @ likelier + 1e-9
+        return np.asarray(np.log(counts / counts.sum()))
+
+
+def _learn(
+    start: Start, rows: Rows, plan: Plan, n_before: float, half_life: float | None
+) -> Floats:
+    """Move a tree, batch by batch; log densities of the rows in z before each was learnt."""
+    run = Refinement(start, rows, plan, n_before)
+    scores = []
+    for batch in _batches(len(rows)):
+        part = rows.take(batch)
+        scores.append(start.tree.log_prob(part.codes, part.z, 1))
+        n = float(part.weight.sum())
+        run.total = run.total * kept_share(n, half_life) + n
+        run.expect(batch)
+        run.level_share[:] = level_shares(start.tree, run.emission, run.total)
+        run.maximise(n, n / run.total)
+    return np.concatenate(scores)
+
+
+def _batches(n_rows: int) -> list[NDArray[np.int64]]:
+    return np.array_split(np.arange(n_rows), -(-n_rows // BATCH_ROWS))
+
+
+def _grown(encoding: Encoding, schema: Schema) -> Encoding:
+    """The encoding with the levels of a schema that has grown."""
+    levels = tuple(len(schema.columns[c].levels) for c in encoding.categorical)
+    return encoding if levels == encoding.levels else replace(encoding, levels=levels)
+
+
+def _with_their_empties(grown: Schema, fitted: Schema) -> Schema:
+    """Columns that were empty when the structure was fitted take no part until the next fit."""
+    pairs = zip(grown, fitted, strict=True)
+    columns = tuple(replace(new, empty=old.empty) for new, old in pairs)
+    return Schema(columns, grown.container)

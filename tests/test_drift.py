@@ -1,0 +1,130 @@
+"""Drift: false alarms are as rare as stated, changes are found and named."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jointprob import JEPADensity
+from jointprob.adapt.adwin import Adwin
+from jointprob.adapt.drift import DriftMonitor
+
+
+def rows(n_rows, seed, step=0.0):
+    """Four columns in two pairs; `step` moves the third."""
+    rng = np.random.default_rng(seed)
+    a, c = rng.normal(size=(2, n_rows))
+    label = np.where(a + 0.3 * rng.normal(size=n_rows) > 0, "high", "low")
+    d = c + 0.3 * rng.normal(size=n_rows)
+    return pd.DataFrame({"a": a, "label": label, "c": c + step, "d": d})
+
+
+@pytest.fixture(scope="module")
+def joint():
+    return JEPADensity(n_subsets=8, n_trees=1, random_state=0).fit(rows(2000, 0)).joint_
+
+
+def batches(table, n_rows=100):
+    return [table[i : i + n_rows] for i in range(0, len(table), n_rows)]
+
+
+def first_alarm(monitor, table):
+    return next((r for r in map(monitor.update, batches(table)) if r.drift), None)
+
+
+def test_false_alarms_are_as_rare_as_stated():
+    """Of 200 streams of one distribution, bounded, skewed and bursts of two values."""
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for k in range(200):
+        window = Adwin.empty(0.05)
+        draws = rng.beta(0.3, 2, 3000) if k % 2 else (rng.random(3000) < 0.02).astype(float)
+        cuts = []
+        for part in np.split(draws, 30):
+            window, cut = window.update(part)
+            cuts.append(cut is not None)
+        alarms += any(cuts)
+    assert alarms <= 10
+
+
+def test_a_change_of_the_mean_is_found_near_its_place():
+    rng = np.random.default_rng(0)
+    window, found = Adwin.empty(0.05), None
+    for part in np.split(np.r_[rng.random(2000), rng.random(2000) * 0.6], 40):
+        window, cut = window.update(part)
+        found = found or cut
+    assert 0 < found < 400
+    assert window.n_rows < 2200
+
+
+def test_the_window_stays_bounded():
+    window = Adwin.empty(0.05)
+    for _ in range(3):
+        window, cut = window.update(np.full(20_000, 0.5))
+        assert cut is None
+    assert len(window.buckets) == 512
+    assert window.n_rows == 60_000
+
+
+def test_rows_as_before_raise_no_alarm(joint):
+    monitor = DriftMonitor(joint)
+    assert first_alarm(monitor, rows(3000, 1)) is None
+    assert monitor.n_rows_ == 3000
+
+
+def test_a_shifted_column_is_named(joint):
+    monitor = DriftMonitor(joint)
+    assert first_alarm(monitor, rows(1500, 1)) is None
+    report = first_alarm(monitor, rows(1500, 2, step=1.0))
+    assert next(iter(report.columns)) in ("c", "d")  # each is off from the other by as much
+    assert report.nats > 0.5
+    assert abs(report.n_since - (report.n_rows - 1500)) <= 200
+
+
+def test_a_permuted_column_is_named_with_its_pair(joint):
+    monitor = DriftMonitor(joint)
+    first_alarm(monitor, rows(1500, 1))
+    broken = rows(1500, 2)
+    broken["label"] = broken["label"].to_numpy()[np.random.default_rng(0).permutation(1500)]
+    report = first_alarm(monitor, broken)
+    assert next(iter(report.columns)) in ("label", "a")
+    assert "c" not in report.columns
+    moved = [{*one, *other} for one, other in report.pairs]
+    assert any("label" in names for names in moved)
+
+
+def test_a_refresh_learns_what_comes_now(joint):
+    monitor = DriftMonitor(joint, adapt="refresh")
+    first_alarm(monitor, rows(1000, 1))
+    new = rows(2000, 2, step=2.0).assign(label="other")
+    reports = [monitor.update(batch) for batch in batches(new)]
+    assert any(r.drift for r in reports)
+    assert any(r.refreshed for r in reports)
+    test = rows(500, 3, step=2.0).assign(label="other")
+    assert monitor.joint_.log_prob(test).mean() > joint.log_prob(test).mean() + 1
+    assert "other" in monitor.joint_.schema.columns[1].levels
+
+
+def test_a_failed_update_leaves_no_trace(joint):
+    monitor = DriftMonitor(joint)
+    monitor.update(rows(50, 1))
+    before = pickle.dumps(monitor)
+    for bad in (rows(5, 1).assign(a="text"), rows(0, 1), rows(5, 1).drop(columns="d")):
+        with pytest.raises(ValueError):
+            monitor.update(bad)
+    assert pickle.dumps(monitor) == before
+
+
+def test_batches_of_one_row_and_rows_all_alike(joint):
+    monitor = DriftMonitor(joint)
+    row = rows(1, 1)
+    reports = [monitor.update(row) for _ in range(3)]
+    assert [r.n_rows for r in reports] == [1, 2, 3]
+    assert np.isfinite(reports[-1].log_prob)
+
+
+@pytest.mark.parametrize("bad", [{"false_alarm": 0}, {"adapt": "panic"}, {"n_kept": 10}])
+def test_settings_that_are_none(joint, bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        DriftMonitor(joint, **bad)
