@@ -26,6 +26,7 @@ WINDOW_ROWS = 8000  # recent rows, that generations are grown on,
 PARTS = (1.0, 0.25)  # by turns all of them and fewer: drift may be slow or sudden
 LEAST_ROWS = 200
 BIN_ROWS = 1000  # that say where bins begin and end
+SAME_BINS = 4  # generations that share their bins, once there are so many rows
 LEAF_ROWS = 8.0  # that what a leaf said when it was grown is worth beside later ones
 STRENGTH = 0.5  # of the shrinking of leaves towards their ancestors
 PRIOR_ROWS = 1.0  # of all classes together
@@ -143,9 +144,16 @@ class ForestStream:
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
-        said = [g.shares(g.binning.bin(table, n_jobs), n_jobs) for g in self.generations]
+        binned = self._binned(table, n_jobs)
+        said = [g.shares(b, n_jobs) for g, b in zip(self.generations, binned, strict=True)]
         logs = self._mixed(said, table.n_rows) * POWERS[int(np.argmin(self.losses))]
         return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
+
+    def _binned(self, table: Table, n_jobs: int | None) -> list[Binned]:
+        """The rows as each generation sees them; many share their bins."""
+        binnings = {id(g.binning): g.binning for g in self.generations}
+        binned = {key: binning.bin(table, n_jobs) for key, binning in binnings.items()}
+        return [binned[id(g.binning)] for g in self.generations]
 
     def _mixed(self, said: list[Shares], n_rows: int) -> Floats:
         """Logs of the mixture of generations, with a little of the prior."""
@@ -181,7 +189,7 @@ class ForestStream:
         n_jobs : int, optional
         """
         stream, n = self._widened(n_classes), float(weight.sum())
-        binned = [g.binning.bin(table, n_jobs) for g in stream.generations]
+        binned = stream._binned(table, n_jobs)
         said = [g.shares(b, n_jobs) for g, b in zip(stream.generations, binned, strict=True)]
         losses = stream._judged(said, label, weight)
         log_weights = stream._shared(said, label, weight)
@@ -230,7 +238,9 @@ class ForestStream:
         """With a new generation in the place of the worst."""
         part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
-        new = _grow(recent, self.prior, self.seed, self.n_grown)
+        again = self.n_rows < BIN_ROWS or self.n_grown % SAME_BINS == 0
+        binning = None if again else self.generations[-1].binning
+        new = _grow(recent, binning, self.prior, self.seed, self.n_grown)
         old = sorted(self.generations, key=lambda g: -g.log_weight)[: MOST_GENERATIONS - 1]
         if old:
             new = replace(new, log_weight=float(np.mean([g.log_weight for g in old])))
@@ -240,11 +250,14 @@ class ForestStream:
         )
 
 
-def _grow(rows: Reservoir, prior: Floats, seed: int, number: int) -> Generation:
-    """Trees on bootstraps of rows."""
+def _grow(
+    rows: Reservoir, binning: Binning | None, prior: Floats, seed: int, number: int
+) -> Generation:
+    """Trees on bootstraps of rows, in bins of their own if none are given."""
     table, label = _unlabelled(rows.table)
-    some = np.arange(0, len(rows), -(-len(rows) // BIN_ROWS))
-    binning = fit_binning(table.take(some), rows.weight[some])
+    if binning is None:
+        some = np.arange(0, len(rows), -(-len(rows) // BIN_ROWS))
+        binning = fit_binning(table.take(some), rows.weight[some])
     binned = binning.bin(table, 1)
     scale = rows.weight / rows.weight.mean()
     share = np.asarray(prior, np.float32)
