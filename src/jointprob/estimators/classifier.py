@@ -82,7 +82,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
       integrated out exactly.
     - Pool: p(c | x) is proportional to p(c) times the product over members of
       (p_m(c | x) / p(c))^w_m, with the w_m >= 0 of least log loss out of bag (Genest & Zidek 1986,
-      doi:10.1214/ss/1177013825). Members that are worth less than 0.3 % of the loss are left out,
+      doi:10.1214/ss/1177013825). Members that are worth less than 0.4 % of the loss are left out,
       and bags that a third of their trees show to be so are not grown on. Of more than two classes,
       joints are asked about those that the other members put within 9 nats of the likeliest; any
       other keeps its odds to the likeliest.
