@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -109,9 +109,9 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
     [[1.0, 0.0, 0.0]]
     """
 
-    joint_: Joint
+    joint_: Annotated[Joint, "not after partial_fit"]
     classes_: NDArray[Any]
-    feature_importances_: Floats
+    feature_importances_: Annotated[Floats, "not after partial_fit"]
     _model: LabelModel | ForestStream
 
     def __init__(
