@@ -124,5 +124,7 @@ def test_what_is_not_there_after_a_stream():
     model = JEPAClassifier(random_state=0).partial_fit(X, y)
     with pytest.raises(AttributeError, match="partial_fit"):
         model.score_samples(X)
+    with pytest.raises(AttributeError, match="partial_fit"):
+        model.fine_tune(X, y)
     with pytest.raises(ValueError, match="other"):
         JEPAClassifier().partial_fit(X, np.full(60, "other"), classes=["above", "below"])

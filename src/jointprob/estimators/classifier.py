@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,7 @@ from jointprob.predict.labels import LabelModel, fit_labels
 from jointprob.predict.source import LabelSource
 from jointprob.progress import reporting
 from jointprob.query import Joint
-from jointprob.schema import preview
+from jointprob.schema import Schema, preview
 from jointprob.table import Table, check_sample_weight, conform, extend, read_table
 from jointprob.threads import threads_for
 
@@ -109,10 +109,10 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
     [[1.0, 0.0, 0.0]]
     """
 
-    joint_: Joint
+    joint_: Annotated[Joint, "not after partial_fit"]
     classes_: NDArray[Any]
-    feature_importances_: Floats
-    _model: LabelModel
+    feature_importances_: Annotated[Floats, "not after partial_fit"]
+    _model: LabelModel | ForestStream
 
     def __init__(
         self,
@@ -185,8 +185,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         self.joint_ = Joint(table.schema, members, float(weight.sum()))
         self.classes_ = classes
         self.feature_importances_ = model.importances
-        self._model: LabelModel | ForestStream = model
-        self._schema = table.schema
+        self._model = model
         keep_names(self, table.schema)
         return self
 
@@ -198,8 +197,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         A forest keeps up with the stream: its leaves count every row, and the trees that have
         predicted worst of late, each row before it was learnt, give way to trees grown on recent
         rows. It keeps the last 8,000 rows. There are no joints, no `feature_importances_`, no
-        `score_samples` and no `explain` after this. A call after `fit` begins a stream of its
-        own.
+        `score_samples`, no `explain` and no `fine_tune` after this. A call after `fit` begins a
+        stream of its own.
 
         Parameters
         ----------
@@ -263,7 +262,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         )
         for name in ("joint_", "feature_importances_"):
             self.__dict__.pop(name, None)
-        self.classes_, self._model, self._schema = known, stream, table.schema
+        self.classes_, self._model = known, stream
         keep_names(self, table.schema)
         return self
 
@@ -307,7 +306,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         pool that is fitted to the rows. The class prior counts as many of its rows as make the
         target's class counts likeliest, and ``joint_`` is fine-tuned.
         """
-        check_is_fitted(self)
+        own = self._fitted_whole("fine_tune")
         a0 = check_strength(strength)
         target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
         table, y = target.table, check_labels(y, target.table.n_rows)
@@ -320,7 +319,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         known = np.searchsorted(classes, self.classes_)
-        source = LabelSource(self._model, self.joint_.schema, known, len(classes), a0)
+        source = LabelSource(own, self.joint_.schema, known, len(classes), a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
         more, whole, whole_weight = None, target, weight
         if unlabeled is not None:
@@ -408,6 +407,11 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
                 f"see; allowed are {preview(self.classes_.tolist())}"
             )
         return found
+
+    @property
+    def _schema(self) -> Schema:
+        model = self._model
+        return model.schema if isinstance(model, ForestStream) else self.joint_.schema
 
     def _table(self, X: Any) -> Table:
         return conform(X, self._schema, False, "X", NAME)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -89,6 +89,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     joint_: Joint
     n_trees_: int
     n_subsets_: int
+    source_share_: Annotated[float, "after fine_tune"]
 
     def __init__(
         self,
@@ -238,11 +239,12 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         if not hasattr(self, "joint_"):
             kept = Reservoir(table, weight)
             return self._restart(kept), kept
-        stream = self._stream or JointStream.of(self.joint_)
-        if self._reservoir is None:
+        stream, rows = getattr(self, "_under_way", (None, None))
+        stream = stream or JointStream.of(self.joint_)
+        if rows is None:
             return stream.learn(table, weight, half_life, self.n_jobs), None
         lost = kept_share(float(weight.sum()), half_life)
-        kept = self._reservoir.add(table, weight, lost)
+        kept = rows.add(table, weight, lost)
         full = len(kept) >= RESERVOIR_ROWS
         due = len(kept) >= GROWTH * stream.n_fitted or brings_columns(table.schema, stream.schema)
         if full or due:
@@ -256,7 +258,10 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     def _keep(
         self, joint: Joint, stream: JointStream | None = None, kept: Reservoir | None = None
     ) -> None:
-        self._stream, self._reservoir = stream, kept
+        for name in ("_under_way", "source_share_"):
+            self.__dict__.pop(name, None)
+        if stream is not None:
+            self._under_way = stream, kept
         self.joint_ = joint
         self.n_trees_ = len(joint.members)
         tree = joint.members[0].tree

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from jointprob import __version__
-from jointprob.files import estimators, joints, predictions  # noqa: F401 (they register their checks)
+from jointprob.files import (  # noqa: F401 (they register their checks)
+    estimators,
+    joints,
+    predictions,
+    streams,
+)
 from jointprob.files.checks import check
 from jointprob.files.container import Content, parse, read, write
 from jointprob.files.records import Builder, Recorder
@@ -30,9 +35,8 @@ def save(model: Any, path: Path) -> None:
     name = name_of(type(model))
     if name is None:
         raise TypeError(f"{type(model).__name__} cannot be saved: only jointprob's own classes")
-    joint = getattr(model, "joint_", model)
-    recorder, settings = Recorder(), {}
-    if model is not joint:
+    whole, recorder, settings = _whole(model), Recorder(), {}
+    if model is not whole:
         settings = {
             key: recorder.value(_plain(value), f"parameter {key!r} of {name}")
             for key, value in model.get_params(deep=False).items()
@@ -43,8 +47,8 @@ def save(model: Any, path: Path) -> None:
         "format_version": str(FORMAT),
         "library_version": __version__,
         "class": name,
-        "schema": _text(joint.schema.as_dict()),
-        "training": _text({"rows": joint.n_rows, "trees": len(joint.members)}),
+        "schema": _text(whole.schema.as_dict()),
+        "training": _text({"rows": whole.n_rows, "trees": _n_trees(whole)}),
         "parameters": _text(settings),
         "records": _text(recorder.records),
     }
@@ -87,6 +91,17 @@ def describe(path: Path) -> dict[str, Any]:
         return {**{key: texts[key] for key in ("class", "library_version")}, **told}
     except (ValueError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
+
+
+def _whole(model: Any) -> Any:
+    """What knows columns and rows: a joint, or the stream of a classifier that has none."""
+    return model.joint_ if hasattr(model, "joint_") else getattr(model, "_model", model)
+
+
+def _n_trees(whole: Any) -> int:
+    if hasattr(whole, "generations"):
+        return sum(len(generation.trees) for generation in whole.generations)
+    return len(whole.members)
 
 
 def _plain(value: Any) -> Any:
@@ -153,5 +168,5 @@ def _estimator(owner: Any, settings: dict[str, Any], fields: dict[str, Any]) -> 
     estimator = owner(**settings)
     vars(estimator).update(fields)
     check(estimator)
-    keep_names(estimator, estimator.joint_.schema)
+    keep_names(estimator, _whole(estimator).schema)
     return estimator

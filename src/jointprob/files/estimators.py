@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jointprob.adapt.forest import ForestStream
 from jointprob.augment.tables.augmenter import TableAugmenter
 from jointprob.augment.tables.gaps import Gaps
 from jointprob.augment.tables.model import Model
@@ -16,17 +17,24 @@ from jointprob.estimators.imputer import JEPAImputer
 from jointprob.estimators.outliers import JEPAOutlierDetector
 from jointprob.estimators.regressor import JEPARegressor
 from jointprob.estimators.strangeness import Levels
-from jointprob.files.checks import ROUNDING, check, require, shaped
+from jointprob.files.checks import ROUNDING, check, require, shaped, within
 from jointprob.files.joints import check_encoding
 from jointprob.forest.bins import Binning
 from jointprob.predict.labels import LabelModel
+from jointprob.predict.numbers import NumberModel
+from jointprob.predict.offset import NumberSource, TunedNumbers
+from jointprob.predict.source import LabelSource
 from jointprob.schema import Schema
+
+PARTS_OF_A_FIT = ("joint_", "feature_importances_")  # that a classifier has no more in a stream
 
 
 @check.register
 def _density(density: JEPADensity) -> None:
     require(density.n_trees_ == len(density.joint_.members), "another number of trees")
     require(density.n_subsets_ > 0, "there are no subsets")
+    share = vars(density).get("source_share_", 0.0)
+    require(0 <= share <= 1 + ROUNDING, f"the share of the source is {share}")
 
 
 @check.register
@@ -49,7 +57,12 @@ def _detector(detector: JEPAOutlierDetector) -> None:
 
 @check.register
 def _classifier(classifier: JEPAClassifier) -> None:
-    model = classifier._model
+    model, whole = classifier._model, [n in vars(classifier) for n in PARTS_OF_A_FIT]
+    if isinstance(model, ForestStream):
+        require(not any(whole), "a stream has parts of a fit")
+        _check_classes(classifier.classes_, len(model.class_rows))
+        return
+    require(all(whole), "a classifier lacks parts of its fit")
     _check_classes(classifier.classes_, model.joints.n_classes)
     _check_labels(model, model.joints.n_classes, classifier.joint_.schema)
     shaped(classifier.feature_importances_, (len(classifier.joint_.schema),), "importances")
@@ -57,9 +70,7 @@ def _classifier(classifier: JEPAClassifier) -> None:
 
 @check.register
 def _regressor(regressor: JEPARegressor) -> None:
-    model = regressor._model
-    check_encoding(regressor.joint_.schema, model.joint.joints.encoding)
-    _check_bins(model.binning, regressor.joint_.schema)
+    _check_numbers(regressor._model, regressor.joint_.schema)
     shaped(regressor.feature_importances_, (len(regressor.joint_.schema),), "importances")
 
 
@@ -72,6 +83,25 @@ def _check_labels(model: LabelModel, n_classes: int, schema: Schema) -> None:
     require(model.joints.n_classes == n_classes, "joints of other classes")
     check_encoding(schema, model.joints.encoding)
     _check_bins(model.binning, schema)
+    if model.source is not None:
+        _check_kinds(model.source.schema, schema)
+
+
+def _check_numbers(model: NumberModel | TunedNumbers, schema: Schema) -> None:
+    if isinstance(model, TunedNumbers):
+        _check_kinds(model.source.schema, schema)
+        for part in (model.corrected, model.alone):
+            _check_numbers(part, schema)
+        return
+    check_encoding(schema, model.joint.joints.encoding)
+    _check_bins(model.binning, schema)
+
+
+def _check_kinds(source: Schema, target: Schema) -> None:
+    """Columns of one name are read as one another."""
+    kinds = {column.name: column.kind for column in target}
+    for column in source:
+        require(kinds.get(column.name, column.kind) == column.kind, "a source of other kinds")
 
 
 def _check_bins(binning: Binning, schema: Schema) -> None:
@@ -81,6 +111,29 @@ def _check_bins(binning: Binning, schema: Schema) -> None:
         require(
             not column.is_categorical or len(edges) == len(column.levels), "bins of other levels"
         )
+
+
+# ---- sources of fine-tuned models ----
+
+
+@check.register
+def _label_source(source: LabelSource) -> None:
+    known, n = source.model.joints.n_classes, source.n_classes
+    _check_labels(source.model, known, source.schema)
+    shaped(source.position, (known,), "places of classes")
+    within(source.position, 0, n - 1, "places of classes")
+    require(len(np.unique(source.position)) == known, "two classes in one place")
+    _check_strength(source.strength)
+
+
+@check.register
+def _number_source(source: NumberSource) -> None:
+    _check_numbers(source.model, source.schema)
+    _check_strength(source.strength)
+
+
+def _check_strength(strength: float | None) -> None:
+    require(strength is None or 0 <= strength <= 1, f"the strength of a source is {strength}")
 
 
 # ---- new rows of tables ----

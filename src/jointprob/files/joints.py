@@ -22,6 +22,7 @@ from jointprob.files.checks import (
 from jointprob.joint.adaptation import Strength
 from jointprob.joint.classes import ClassJoints, ClassTrees
 from jointprob.joint.nursery import Member
+from jointprob.joint.start import MOST_STATES, Plan
 from jointprob.joint.tree import LatentTree, offsets
 from jointprob.marginal import FARTHEST, Marginal
 from jointprob.query.joint import Joint
@@ -166,6 +167,19 @@ def _inside(start: np.int64, size: int, most: int, what: str) -> slice:
     first = int(start)
     require(0 <= first <= most - size, f"{what} at {first} of size {size}, and there are {most}")
     return slice(first, first + size)
+
+
+@check.register
+def _plan(plan: Plan) -> None:
+    for name in ("n_subsets", "n_gaussians"):
+        n = getattr(plan, name)
+        require(1 <= n <= MOST_STATES, f"a plan has {name} of {n}")
+    columns = [c for block in plan.numeric_blocks for c in block]
+    require(min(columns, default=0) >= 0, "a plan divides columns that are not there")
+    require(len(set(columns)) == len(columns), "a plan has one column in two blocks")
+    for name in ("smoothing", "emission_smoothing", "shrinkage", "floor"):
+        number = getattr(plan, name)
+        require(0 <= number < np.inf, f"a plan has {name} of {number}")
 
 
 @check.register

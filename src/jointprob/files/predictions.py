@@ -29,6 +29,7 @@ from jointprob.predict.binned import BinnedJoint
 from jointprob.predict.cells import Cells
 from jointprob.predict.labels import LabelModel
 from jointprob.predict.numbers import NumberModel, Way
+from jointprob.predict.offset import TunedNumbers
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool
 from jointprob.predict.spread import Spread
@@ -166,10 +167,17 @@ def _label_model(model: LabelModel) -> None:
     shaped(model.prior, (n,), "the prior")
     distribution(model.prior, "the prior")
     for pool in (model.pool, model.strange_pool):
-        _check_pool(pool, n, len(model.bags) + 2)
+        _check_pool(pool, n, len(model.bags) + 2 + (model.source is not None))
+    require(model.source is None or model.source.n_classes == n, "a source of other classes")
     require(all(bag.trees.n_outputs == n_kept for bag in model.bags), "trees of other classes")
     shaped(model.boosted.start, (n_kept,), "start of boosted trees")
     check_nodes([bag.trees for bag in model.bags] + [model.boosted.trees], d)
+
+
+@check.register
+def _tuned_numbers(model: TunedNumbers) -> None:
+    shaped(model.weights, (3,), "weights of source, corrected and alone")
+    distribution(model.weights, "weights of source, corrected and alone")
 
 
 @check.register

@@ -26,6 +26,9 @@ ROOTS = {
     "TableAugmenter": "jointprob.augment.tables.augmenter",
 }
 
+# Named by annotations of modules that these modules import.
+LATER = {"LabelModel": "jointprob.predict.labels"}
+
 
 def root(name: str) -> type:
     """A root class by its name, imported alone; ValueError for any other name."""
@@ -44,10 +47,15 @@ def _is(owner: type, home: str, name: str) -> bool:
     return owner.__module__ == home and owner.__qualname__ == name
 
 
+def _annotations(owner: type, include_extras: bool = False) -> dict[str, Any]:
+    later = {name: getattr(import_module(home), name) for name, home in LATER.items()}
+    return get_type_hints(owner, None, later, include_extras)
+
+
 @cache
 def hints(owner: type) -> dict[str, Any]:
     """Annotation of every field that is stored."""
-    every = get_type_hints(owner)
+    every = _annotations(owner)
     if not is_dataclass(owner):  # an estimator: what it learns
         return {name: every[name] for name in owner.__annotations__}
     return {f.name: every[f.name] for f in fields(owner) if f.metadata.get("saved", True)}
@@ -60,7 +68,7 @@ def optional(owner: type) -> frozenset[str]:
     Such an annotation says when there is none.
     """
     if not is_dataclass(owner):
-        told = get_type_hints(owner, include_extras=True)
+        told = _annotations(owner, include_extras=True)
         some = (name for name in hints(owner) if get_origin(told[name]) is Annotated)
         return frozenset(some) | {name for name in hints(owner) if hasattr(owner, name)}
     given = (f for f in fields(owner) if f.default is not MISSING)
@@ -109,6 +117,9 @@ def _test(hint: Any) -> Test:
         return lambda value: any(type(value) is type(part) and value == part for part in parts)
     if origin is tuple:
         return _test_tuple(parts)
+    if origin is list:
+        test = _test(parts[0])
+        return lambda value: type(value) is list and all(map(test, value))
     if origin is np.ndarray:
         return _test_array(parts[1])
     wanted = NoneType if hint is None else hint

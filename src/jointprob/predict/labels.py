@@ -173,7 +173,8 @@ def fit_labels(
 
     def pooled(shares: list[Floats32], others: list[Floats], rows: NDArray[np.int64]) -> Pool:
         """Weights by what the members say of some rows of the fit."""
-        members = [*(log_shares(spread(one), prior) for one in shares), *others]
+        own: list[NDArray[np.floating[Any]]] = [log_shares(spread(one), prior) for one in shares]
+        members = [*own, *others]
         return _pool(members, log_prior, label[rows], weight[rows], wishes)
 
     # A third of the trees say which bags are worth growing on.
