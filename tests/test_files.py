@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import skops.io
-from saved.models import answers, fitted, label, table
+from saved.models import answers, fitted, label, table, target
 
 import jointprob
 from jointprob import JEPAClassifier, JEPADensity, JEPAImputer, Joint, files
@@ -50,7 +50,9 @@ def assert_same(found, wanted, **tolerance):
 
 
 DRAWN = ("sample", "jitter")
-NAMES = ["density", "imputer", "outliers", "classifier", "regressor", "augmenter", "joint"]
+NAMES = [
+    "density", "imputer", "outliers", "classifier", "stream", "regressor", "augmenter", "joint"
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("mmap", [True, False])
@@ -108,6 +110,63 @@ def test_what_several_objects_share_stays_shared(models, path):
     trees = {id(tree) for t in loaded._model.joints.trees for tree in t.classes}
     assert {id(member.tree) for member in loaded.joint_.members} <= trees
     assert len({id(member.encoding) for member in loaded.joint_.members}) == 1
+
+
+def test_a_stream_goes_on_as_if_it_had_not_been_saved(models, path):
+    models["stream"].save(path)
+    loaded, model = JEPAClassifier.load(path), copy.deepcopy(models["stream"])
+    assert files.describe(path)["training"]["rows"] == 100
+    for seed in (3, 4):
+        rows = table(80, seed=seed)
+        rows["kind"][:9] = "new"
+        y = np.where(rows["rain"] > 2, "flood", label(rows))
+        for one in (loaded, model):
+            one.partial_fit(rows, y)
+    assert model._model.n_grown > models["stream"]._model.n_grown
+    assert_same(answers(loaded), answers(model))
+
+
+def test_a_density_goes_on_from_its_joint(path):
+    rows, later = table(60), table(20, seed=1)
+    model = JEPADensity(n_trees=1, random_state=0).partial_fit(rows)
+    model.save(path)
+    loaded = JEPADensity.load(path).partial_fit(later)
+    wanted = JEPADensity(n_trees=1, random_state=0).fit(rows).partial_fit(later)
+    assert_same(answers(loaded), answers(wanted))
+
+
+def moved(seed):
+    """Rows of a table that lacks a column, and has one more."""
+    rows = table(24, seed=seed)
+    del rows["rain"]
+    return {**rows, "more": np.arange(24.0)}
+
+
+@pytest.fixture(scope="module")
+def tuned(models):
+    """A source of a source in each."""
+    rows = moved(1)
+    y = np.where(rows["more"] < 5, "other", label(rows))
+    classifier, number = models["classifier"], target(rows) + 1
+    regressor = models["regressor"].fine_tune(rows, number, strength=0.5)
+    return {
+        "density": (models["density"].fine_tune(rows), rows),
+        "classifier": (classifier.fine_tune(rows, y).fine_tune(rows, y), rows),
+        "regressor": (regressor.fine_tune(rows, number, strength=1.0), rows),
+    }
+
+
+@pytest.mark.parametrize("name", ["density", "classifier", "regressor"])
+def test_fine_tuned_models_give_the_same_bits(tuned, name, path):
+    model, rows = tuned[name]
+    model.save(path)
+    loaded = type(model).load(path)
+    assert vars(loaded).keys() == vars(model).keys()
+    question = "score_samples" if name == "density" else "predict"
+    np.testing.assert_array_equal(getattr(loaded, question)(rows), getattr(model, question)(rows))
+    np.testing.assert_array_equal(loaded.joint_.log_prob(rows), model.joint_.log_prob(rows))
+    if name == "density":
+        assert loaded.source_share_ == model.source_share_
 
 
 def test_joints_of_joints(density, path):

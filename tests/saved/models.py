@@ -47,14 +47,25 @@ def fitted():
     yield "imputer", JEPAImputer(n_trees=1, random_state=0).fit(whole)
     yield "outliers", JEPAOutlierDetector(n_trees=1, random_state=0).fit(whole)
     yield "classifier", JEPAClassifier(random_state=0).fit(few, label(few))
+    stream = JEPAClassifier(random_state=0)
+    for rows in (table(40, seed=2), whole):
+        stream.partial_fit(rows, label(rows))
+    yield "stream", stream
     yield "regressor", JEPARegressor(random_state=0).fit(few, target(few))
     yield "augmenter", TableAugmenter(random_state=0).fit(few, label(few))
     yield "joint", JEPADensity(n_trees=1, random_state=0).fit(whole).joint_
 
 
+def is_stream(model):
+    """A classifier that has learnt batch by batch, and has no joint."""
+    return isinstance(model, JEPAClassifier) and not hasattr(model, "joint_")
+
+
 def answers(model):
     """What a model says of rows that it has not seen, as arrays by question."""
     rows = table(20, seed=1)
+    if is_stream(model):
+        return {q: getattr(model, q)(rows) for q in ("predict_proba", "predict")}
     questions = (
         "log_prob", "score_samples", "predict_proba", "predict", "transform", "explain", "impute"
     )  # fmt: skip
