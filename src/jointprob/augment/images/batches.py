@@ -20,7 +20,7 @@ TYPES = ", ".join(dtype.name for dtype in DTYPES)
 NOTHING = np.empty(0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """Images of one type and number of channels."""
 
@@ -33,15 +33,16 @@ class Batch:
     def places(self) -> Integers:
         """Address, height, width and strides (row, pixel, channel) of each image."""
         places = np.empty((len(self.frame), 6), dtype=np.int64)
-        places[:, 1:3] = self.frame.sizes
         if isinstance(self.images, list):
+            places[:, 1:3] = self.frame.sizes
             for i, image in enumerate(self.images):
                 places[i, 0] = address(image)
                 places[i, 3:] = self._strides(image.strides)
         else:
             strides = self.images.strides
-            places[:, 0] = address(self.images) + strides[0] * np.arange(len(places))
-            places[:, 3:] = self._strides(strides[1:])
+            height, width = self.frame.sizes[0].tolist()
+            places[:] = (address(self.images), height, width, *self._strides(strides[1:]))
+            places[:, 0] += np.arange(0, len(places) * strides[0], strides[0]) if strides[0] else 0
         return places
 
     def _strides(self, strides: tuple[int, ...]) -> tuple[int, int, int]:
@@ -66,7 +67,8 @@ class Batch:
 
     def becoming(self, frame: Frame) -> Batch:
         """A batch of this sort for images of another frame, that has no images yet."""
-        if not self.is_list and not (frame.sizes == frame.sizes[0]).all():
+        differ = frame.sizes is not self.frame.sizes and (frame.sizes != frame.sizes[0]).any()
+        if differ and not self.is_list:
             raise ValueError(
                 "the operations give images of different sizes, which no array holds: "
                 "pass a list of images"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .moves import BORDERS, INTERPOLATIONS, Geometric, Move, Outside, whole
+from .moves import BORDERS, INTERPOLATIONS, Geometric, Move, Outside, matrices, whole
 from .operation import (
     DTYPES,
     GEOMETRY,
@@ -44,7 +44,7 @@ class Warp:
     @classmethod
     def of(cls, frame: Frame) -> Warp:
         """The warp that moves nothing."""
-        identity = np.broadcast_to(np.eye(2, 3), (len(frame), 2, 3))
+        identity = matrices(len(frame), 1, 0, 0, 0, 1, 0)
         return cls(frame, identity, frame.sizes, whole(frame.sizes))
 
     @property
@@ -77,6 +77,9 @@ class Warp:
         """Narrow what is seen of the source; once its surroundings are in sight, only close it."""
         if self.outside is not None:
             self.closed = True
+            return
+        if self.untouched:
+            self.windows = windows
             return
         corners = windows.reshape(-1, 2, 2).astype(np.float64)
         corners[:, 1] -= 1  # the last pixel inside
