@@ -9,13 +9,12 @@ from .moves import (
     Geometric,
     Move,
     Outside,
-    all_alike,
     beyond,
     matrices,
     one_of,
     output_size,
 )
-from .operation import Drawn, Floats, Frame, columns, interval, spread
+from .operation import Drawn, Floats, Frame, Integers, all_alike, columns, interval, spread
 
 
 class CenterCrop(Geometric):
@@ -52,20 +51,21 @@ class CenterCrop(Geometric):
     def move(self, drawn: Drawn, frame: Frame) -> Move:
         height, width = self.size
         n, spare = len(frame), frame.sizes - self.size
-        small = spare.min() < 0
+        small = bool(spare.min() < 0)
         if small:
             self._check(drawn, frame, spare)
-        top, left = self._corner(drawn, spare).T
+        top, left = self._corner(drawn, spare, small).T
         seen = columns(n, left, top, left + width, top + height, dtype=np.int64)
         if small:
             np.clip(seen, 0, np.tile(frame.sizes[:, ::-1], (1, 2)), out=seen)
-        return Move(matrices(n, 1, 0, left, 0, 1, top), all_alike(self.size, n), seen)
+        return Move(matrices(n, 1, 0, left, 0, 1, top), all_alike(*self.size, n), seen)
 
-    def _corner(self, drawn: Drawn, spare: Floats) -> Floats:
-        """First row and column (n_images, 2) of the crop; `spare` rows and columns are left."""
+    def _corner(self, drawn: Drawn, spare: Integers, small: bool) -> Integers:
+        """First row and column (n_images, 2) of the crop; `spare` rows and columns are left, in
+        some image fewer than 0 where it is `small`."""
         return spare // 2
 
-    def _check(self, drawn: Drawn, frame: Frame, spare: Floats) -> None:
+    def _check(self, drawn: Drawn, frame: Frame, spare: Integers) -> None:
         small = np.flatnonzero((spare.min(axis=1) < 0) & drawn.applied)
         if self.outside is None and len(small):
             height, width = frame.sizes[small[0]].tolist()
@@ -102,12 +102,11 @@ class RandomCrop(CenterCrop):
     def draw(self, uniforms: Floats) -> dict[str, Floats]:
         return {"y": uniforms[:, 0], "x": uniforms[:, 1]}
 
-    def _corner(self, drawn: Drawn, spare: Floats) -> Floats:
+    def _corner(self, drawn: Drawn, spare: Integers, small: bool) -> Integers:
         place = columns(len(spare), drawn.values["y"], drawn.values["x"])
         place *= spare + 1
         corner = place.astype(np.int64)  # down: they are not negative where it counts
-        small = spare < 0
-        return np.where(small, spare // 2, corner) if small.any() else corner
+        return np.where(spare < 0, spare // 2, corner) if small else corner
 
 
 class RandomResizedCrop(Geometric):
@@ -170,4 +169,4 @@ class RandomResizedCrop(Geometric):
         windows = np.concatenate([corner[:, ::-1], (corner + sides)[:, ::-1]], axis=1)
         return Move(matrices(n, step_x, 0, left + step_x / 2 - 0.5,
                              0, step_y, top + step_y / 2 - 0.5),
-                    all_alike(self.size, n), windows)  # fmt: skip
+                    all_alike(*self.size, n), windows)  # fmt: skip

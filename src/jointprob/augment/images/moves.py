@@ -100,10 +100,3 @@ def output_size(size: int | tuple[int, int]) -> tuple[int, int]:
     if min(pair) < 1 or max(pair) > MAX_SIDE:
         raise ValueError(f"size is {size!r}; allowed are sides of 1 to {MAX_SIDE} pixels")
     return int(pair[0]), int(pair[1])
-
-
-def all_alike(size: tuple[int, int], n: int) -> Integers:
-    """Sizes (n, 2), all the same."""
-    sizes = np.empty((n, 2), dtype=np.int64)
-    sizes[:] = size
-    return sizes

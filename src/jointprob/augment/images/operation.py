@@ -17,6 +17,7 @@ labels has a ``relabel``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ class Drawn(NamedTuple):
     values: dict[str, Floats]  # each (n_images,)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Frame:
     """Images as they reach an operation."""
 
@@ -58,6 +59,12 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    def is_alike(self) -> bool:
+        """Whether all images are of one size."""
+        height, width = self.sizes[0].tolist()
+        alike = all_alike(height, width, len(self))
+        return alike is self.sizes or bool((alike == self.sizes).all())
 
     @property
     def n_values(self) -> int:
@@ -70,7 +77,7 @@ class Frame:
         return Frame(sizes, step.channels, BY_NUMBER[step.dtype])
 
 
-@dataclass  # not frozen, which takes four times as long to make
+@dataclass(slots=True)  # not frozen, which takes four times as long to make
 class Step:
     """One step of ``csrc/augment.h``; arrays are contiguous."""
 
@@ -85,7 +92,7 @@ class Step:
     shared: npt.NDArray[np.uint8] | None = None  # bytes of a constant table
 
 
-@dataclass
+@dataclass(slots=True)
 class Program:
     """Steps and the images they run over; images are rows of `batches.places`."""
 
@@ -151,6 +158,15 @@ def local_step(
     fields = {"dtype": DTYPES[frame.dtype], "channels": frame.channels, **fields}
     return Step(kind, np.ascontiguousarray(parameters, dtype=np.float64), position=position,
                 active=active, **fields)  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def all_alike(height: int, width: int, n: int) -> Integers:
+    """Sizes (n, 2), all the same; kept for the next batch, so not to be written to."""
+    sizes = np.empty((n, 2), dtype=np.int64)
+    sizes[:] = height, width
+    sizes.flags.writeable = False
+    return sizes
 
 
 def columns(n: int, *values: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:

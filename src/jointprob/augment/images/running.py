@@ -26,7 +26,7 @@ def run(steps: list[Step], batch: Batch, result: Batch, indices: Integers, epoch
     program = Program(steps, batch.places(), result.places(), indices, epoch, seed,
                       DTYPES[frame.dtype], frame.channels)  # fmt: skip
     needed = _augment.scratch_bytes(program)
-    workers = threads(max(frame.n_values, result.frame.n_values), n_jobs)
+    workers = 1 if n_jobs == 1 else threads(max(frame.n_values, result.frame.n_values), n_jobs)
     block = n if workers == 1 else max(1, n // (BLOCKS * workers))
 
     def task(first: int, last: int) -> None:
