@@ -48,10 +48,10 @@ JP_INLINE void mix_rows(const uint8_t *restrict a, const uint8_t *restrict b, fl
 }
 
 typedef float f32x4 __attribute__((vector_size(16)));
-typedef float f32x16 __attribute__((vector_size(64)));
+typedef float f32x8 __attribute__((vector_size(32)));
 typedef uint8_t u8x16 __attribute__((vector_size(16)));
-typedef uint16_t u16x16 __attribute__((vector_size(32)));
-typedef uint32_t u32x16 __attribute__((vector_size(64)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
 
 /* Vectors are passed to inlined functions alone: no ABI is meant. */
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -66,26 +66,30 @@ JP_INLINE u8x16 mix_pixel(const float *restrict mixed, const columns *restrict t
     return __builtin_shuffle((u8x16)v, pick);
 }
 
-/* Four values from each of four places. */
-JP_INLINE f32x16 take_four(const float *restrict mixed, const int32_t *restrict places) {
-    f32x4 v[4];
-    for (int j = 0; j < 4; j++) memcpy(v + j, mixed + places[j], 16);
-    return __builtin_shufflevector(
-        __builtin_shufflevector(v[0], v[1], 0, 1, 2, 3, 4, 5, 6, 7),
-        __builtin_shufflevector(v[2], v[3], 0, 1, 2, 3, 4, 5, 6, 7),
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+/* Four values from each of two places. */
+JP_INLINE f32x8 take_two(const float *restrict mixed, const int32_t *restrict places) {
+    f32x4 a, b;
+    memcpy(&a, mixed + places[0], 16);
+    memcpy(&b, mixed + places[1], 16);
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
+/* Two pixels of up to 4 bytes, a byte in each pair. */
+JP_INLINE u8x16 mix_two(const float *restrict mixed, const columns *restrict t, int64_t k) {
+    f32x8 fx;
+    memcpy(&fx, t->each + 4 * k, 32);
+    const f32x8 left = take_two(mixed, t->left + k), right = take_two(mixed, t->right + k);
+    const f32x8 v = left + fx * (right - left) + 0x1.8p23f;    /* see nearest */
+    return (u8x16)__builtin_convertvector((u32x8)v, u16x8);
 }
 
 /* Four pixels of 3 or 4 bytes: 16 bytes, of which the first pixels' bytes count. */
 JP_INLINE u8x16 mix_four(const float *restrict mixed, const columns *restrict t, int64_t k,
                          int64_t channels) {
-    const u8x16 close = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0};
-    f32x16 fx;
-    memcpy(&fx, t->each + 4 * k, 64);
-    const f32x16 left = take_four(mixed, t->left + k), right = take_four(mixed, t->right + k);
-    const f32x16 v = left + fx * (right - left) + 0x1.8p23f;    /* see nearest */
-    const u8x16 bytes = __builtin_convertvector(__builtin_convertvector((u32x16)v, u16x16), u8x16);
-    return channels == 3 ? __builtin_shuffle(bytes, close) : bytes;
+    const u8x16 three = {0, 2, 4, 8, 10, 12, 16, 18, 20, 24, 26, 28, 0, 0, 0, 0};
+    const u8x16 four = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    return __builtin_shuffle(mix_two(mixed, t, k), mix_two(mixed, t, k + 2),
+                             channels == 3 ? three : four);
 }
 
 JP_INLINE void mix_columns_bytes(const float *restrict mixed, const columns *restrict t,
