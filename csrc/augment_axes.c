@@ -10,7 +10,7 @@ enum { MIXED = 4096, MARGIN = 8 };    /* values of a mixed row, and beside */
 /* Columns of a chunk: where their left taps are in the mixed row. */
 typedef struct {
     int32_t left[CHUNK], right[CHUNK];
-    float fx[CHUNK];
+    float fx[CHUNK], each[4 * CHUNK];    /* each: four times */
     int64_t low, n_values;    /* first column and number of values of the mixed row */
 } columns;
 
@@ -28,6 +28,7 @@ static int find_columns(const jp_augment_window *w, int64_t x, int64_t dx, int64
         t->left[k] = (int32_t)(a * channels);
         t->right[k] = (int32_t)(b * channels);
         t->fx[k] = fraction(v);
+        for (int j = 0; j < 4; j++) t->each[4 * k + j] = t->fx[k];
     }
     for (int64_t k = 0; k < n; k++) {
         t->left[k] -= (int32_t)(low * channels);
@@ -47,7 +48,13 @@ JP_INLINE void mix_rows(const uint8_t *restrict a, const uint8_t *restrict b, fl
 }
 
 typedef float f32x4 __attribute__((vector_size(16)));
+typedef float f32x8 __attribute__((vector_size(32)));
 typedef uint8_t u8x16 __attribute__((vector_size(16)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
+
+/* Vectors are passed to inlined functions alone: no ABI is meant. */
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 /* One pixel of 3 or 4 bytes. */
 JP_INLINE u8x16 mix_pixel(const float *restrict mixed, const columns *restrict t, int64_t k) {
@@ -59,9 +66,40 @@ JP_INLINE u8x16 mix_pixel(const float *restrict mixed, const columns *restrict t
     return __builtin_shuffle((u8x16)v, pick);
 }
 
+/* Four values from each of two places. */
+JP_INLINE f32x8 take_two(const float *restrict mixed, const int32_t *restrict places) {
+    f32x4 a, b;
+    memcpy(&a, mixed + places[0], 16);
+    memcpy(&b, mixed + places[1], 16);
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
+/* Two pixels of up to 4 bytes, a byte in each pair. */
+JP_INLINE u8x16 mix_two(const float *restrict mixed, const columns *restrict t, int64_t k) {
+    f32x8 fx;
+    memcpy(&fx, t->each + 4 * k, 32);
+    const f32x8 left = take_two(mixed, t->left + k), right = take_two(mixed, t->right + k);
+    const f32x8 v = left + fx * (right - left) + 0x1.8p23f;    /* see nearest */
+    return (u8x16)__builtin_convertvector((u32x8)v, u16x8);
+}
+
+/* Four pixels of 3 or 4 bytes: 16 bytes, of which the first pixels' bytes count. */
+JP_INLINE u8x16 mix_four(const float *restrict mixed, const columns *restrict t, int64_t k,
+                         int64_t channels) {
+    const u8x16 three = {0, 2, 4, 8, 10, 12, 16, 18, 20, 24, 26, 28, 0, 0, 0, 0};
+    const u8x16 four = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    return __builtin_shuffle(mix_two(mixed, t, k), mix_two(mixed, t, k + 2),
+                             channels == 3 ? three : four);
+}
+
 JP_INLINE void mix_columns_bytes(const float *restrict mixed, const columns *restrict t,
                                  int64_t n, uint8_t *restrict out, int64_t channels) {
-    for (int64_t k = 0; k + 1 < n; k++) {
+    int64_t k = 0;
+    for (; (n - k) * channels >= 18; k += 4) {    /* 16 bytes, and a pixel for the rest */
+        const u8x16 bytes = mix_four(mixed, t, k, channels);
+        memcpy(out + k * channels, &bytes, 16);
+    }
+    for (; k + 1 < n; k++) {
         const u8x16 bytes = mix_pixel(mixed, t, k);
         memcpy(out + k * channels, &bytes, 4);
     }

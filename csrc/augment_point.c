@@ -126,7 +126,9 @@ static double mean_of(const jp_augment_view *view)
 
 static void repeat(const double *values, int64_t channels, int64_t n, float *out)
 {
-    for (int64_t i = 0; i < n; i++) out[i] = (float)values[i % channels];
+    for (int64_t c = 0; c < channels; c++) out[c] = (float)values[c];
+    for (int64_t done = channels; done < n; done *= 2) /* doubles what is there */
+        memcpy(out + done, out, (size_t)(done < n - done ? done : n - done) * sizeof *out);
 }
 
 int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const *steps, int64_t n_steps,

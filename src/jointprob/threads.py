@@ -62,6 +62,8 @@ def n_threads(n_jobs: int | None = None) -> int:
         raise ValueError(
             f"n_jobs is {n_jobs!r}; allowed are None, a positive count or a negative one"
         )
+    if n_jobs == 1:
+        return 1
     return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .operation import DTYPES, MAX_CHANNELS, Frame, Integers
+from .operation import DTYPES, MAX_CHANNELS, Frame, Integers, all_alike, columns
 
 Image = npt.NDArray[Any]
 Images = Image | Sequence[Image]
@@ -20,7 +21,7 @@ TYPES = ", ".join(dtype.name for dtype in DTYPES)
 NOTHING = np.empty(0)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Batch:
     """Images of one type and number of channels."""
 
@@ -32,16 +33,18 @@ class Batch:
 
     def places(self) -> Integers:
         """Address, height, width and strides (row, pixel, channel) of each image."""
-        places = np.empty((len(self.frame), 6), dtype=np.int64)
-        places[:, 1:3] = self.frame.sizes
+        n = len(self.frame)
         if isinstance(self.images, list):
+            places = np.empty((n, 6), dtype=np.int64)
+            places[:, 1:3] = self.frame.sizes
             for i, image in enumerate(self.images):
                 places[i, 0] = address(image)
                 places[i, 3:] = self._strides(image.strides)
         else:
             strides = self.images.strides
-            places[:, 0] = address(self.images) + strides[0] * np.arange(len(places))
-            places[:, 3:] = self._strides(strides[1:])
+            height, width = self.frame.sizes[0].tolist()
+            places = offsets(n, strides[0], height, width, *self._strides(strides[1:])).copy()
+            places[:, 0] += address(self.images)
         return places
 
     def _strides(self, strides: tuple[int, ...]) -> tuple[int, int, int]:
@@ -66,7 +69,7 @@ class Batch:
 
     def becoming(self, frame: Frame) -> Batch:
         """A batch of this sort for images of another frame, that has no images yet."""
-        if not self.is_list and not (frame.sizes == frame.sizes[0]).all():
+        if not self.is_list and not frame.is_alike():
             raise ValueError(
                 "the operations give images of different sizes, which no array holds: "
                 "pass a list of images"
@@ -100,6 +103,12 @@ class Batch:
         return height, width, self.frame.channels
 
 
+@lru_cache(maxsize=16)
+def offsets(n: int, step: int, *place: int) -> Integers:
+    """Places of images `step` bytes apart, the first of them at 0; not to be written to."""
+    return columns(n, step * np.arange(n), *place, dtype=np.int64)
+
+
 def address(array: Image) -> int:
     """Where the first element is."""
     return int(array.__array_interface__["data"][0])
@@ -121,8 +130,7 @@ def read(
     size = _size(array, array.shape[1:], layout, name)
     if len(array) == 0:
         raise ValueError(f"{name} has shape {array.shape}; allowed are one image or more")
-    sizes = np.empty((len(array), 2), dtype=np.int64)
-    sizes[:] = size[:2]
+    sizes = all_alike(size[0], size[1], len(array))
     return Batch(array, Frame(sizes, size[2], array.dtype), array.ndim == 4, layout, is_bool)
 
 

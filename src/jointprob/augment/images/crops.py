@@ -9,13 +9,12 @@ from .moves import (
     Geometric,
     Move,
     Outside,
-    all_alike,
     beyond,
     matrices,
     one_of,
     output_size,
 )
-from .operation import Drawn, Floats, Frame, interval, spread
+from .operation import Drawn, Floats, Frame, Integers, all_alike, columns, interval, spread
 
 
 class CenterCrop(Geometric):
@@ -51,19 +50,22 @@ class CenterCrop(Geometric):
 
     def move(self, drawn: Drawn, frame: Frame) -> Move:
         height, width = self.size
-        spare = frame.sizes - np.array(self.size)
-        self._check(drawn, frame, spare)
-        top, left = self._corner(drawn, spare).T
-        windows = np.stack([left, top, left + width, top + height], axis=1)
-        seen = np.clip(windows, 0, np.tile(frame.sizes[:, ::-1], (1, 2)))
-        return Move(matrices(len(frame), 1, 0, left, 0, 1, top),
-                    all_alike(self.size, len(frame)), seen)  # fmt: skip
+        n, spare = len(frame), frame.sizes - self.size
+        small = bool(spare.min() < 0)
+        if small:
+            self._check(drawn, frame, spare)
+        top, left = self._corner(drawn, spare, small).T
+        seen = columns(n, left, top, left + width, top + height, dtype=np.int64)
+        if small:
+            np.clip(seen, 0, np.tile(frame.sizes[:, ::-1], (1, 2)), out=seen)
+        return Move(matrices(n, 1, 0, left, 0, 1, top), all_alike(*self.size, n), seen)
 
-    def _corner(self, drawn: Drawn, spare: Floats) -> Floats:
-        """First row and column (n_images, 2) of the crop; `spare` rows and columns are left."""
+    def _corner(self, drawn: Drawn, spare: Integers, small: bool) -> Integers:
+        """First row and column (n_images, 2) of the crop; `spare` rows and columns are left, in
+        some image fewer than 0 where it is `small`."""
         return spare // 2
 
-    def _check(self, drawn: Drawn, frame: Frame, spare: Floats) -> None:
+    def _check(self, drawn: Drawn, frame: Frame, spare: Integers) -> None:
         small = np.flatnonzero((spare.min(axis=1) < 0) & drawn.applied)
         if self.outside is None and len(small):
             height, width = frame.sizes[small[0]].tolist()
@@ -100,9 +102,11 @@ class RandomCrop(CenterCrop):
     def draw(self, uniforms: Floats) -> dict[str, Floats]:
         return {"y": uniforms[:, 0], "x": uniforms[:, 1]}
 
-    def _corner(self, drawn: Drawn, spare: Floats) -> Floats:
-        place = np.stack([drawn.values["y"], drawn.values["x"]], axis=1)
-        return np.where(spare < 0, spare // 2, np.floor(place * (spare + 1)).astype(np.int64))
+    def _corner(self, drawn: Drawn, spare: Integers, small: bool) -> Integers:
+        place = columns(len(spare), drawn.values["y"], drawn.values["x"])
+        place *= spare + 1
+        corner = place.astype(np.int64)  # down: they are not negative where it counts
+        return np.where(spare < 0, spare // 2, corner) if small else corner
 
 
 class RandomResizedCrop(Geometric):
@@ -155,14 +159,14 @@ class RandomResizedCrop(Geometric):
 
     def move(self, drawn: Drawn, frame: Frame) -> Move:
         value = drawn.values
-        area = value["scale"] * frame.sizes.prod(axis=1)
-        ideal = np.sqrt(np.stack([area / value["ratio"], area * value["ratio"]], axis=1))
+        n, area = len(frame), value["scale"] * (frame.sizes[:, 0] * frame.sizes[:, 1])
+        ideal = np.sqrt(columns(n, area / value["ratio"], area * value["ratio"]))
         sides = np.clip(np.rint(ideal), 1, frame.sizes).astype(np.int64)
-        place = np.stack([value["y"], value["x"]], axis=1)
+        place = columns(n, value["y"], value["x"])
         corner = np.floor(place * (frame.sizes - sides + 1)).astype(np.int64)
-        step_y, step_x = (sides / np.array(self.size)).T
+        step_y, step_x = (sides / self.size).T
         top, left = corner.T
         windows = np.concatenate([corner[:, ::-1], (corner + sides)[:, ::-1]], axis=1)
-        return Move(matrices(len(frame), step_x, 0, left + step_x / 2 - 0.5,
+        return Move(matrices(n, step_x, 0, left + step_x / 2 - 0.5,
                              0, step_y, top + step_y / 2 - 0.5),
-                    all_alike(self.size, len(frame)), windows)  # fmt: skip
+                    all_alike(*self.size, n), windows)  # fmt: skip

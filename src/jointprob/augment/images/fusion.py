@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
-from .moves import BORDERS, INTERPOLATIONS, Geometric, Move, Outside, whole
+from .moves import BORDERS, INTERPOLATIONS, Geometric, Move, Outside, matrices, whole
 from .operation import (
     DTYPES,
     GEOMETRY,
@@ -28,14 +29,14 @@ from .operation import (
 FARTHEST, LARGEST_STEP = 2.0**29, 2.0**20
 
 
-@dataclass
+@dataclass(slots=True)
 class Warp:
     """Geometric operations that are one so far."""
 
     source: Frame
     matrices: Floats  # (n_images, 2, 3): source pixel of an output pixel
     sizes: Integers  # (n_images, 2) of the output
-    windows: Integers  # (n_images, 4) of the source
+    windows: Integers | None = None  # (n_images, 4) of the source; None: all of it
     outside: Outside | None = None
     interpolation: str | None = None
     closed: bool = False  # something in sight of the source was cut off
@@ -44,8 +45,8 @@ class Warp:
     @classmethod
     def of(cls, frame: Frame) -> Warp:
         """The warp that moves nothing."""
-        identity = np.broadcast_to(np.eye(2, 3), (len(frame), 2, 3))
-        return cls(frame, identity, frame.sizes, whole(frame.sizes))
+        identity = no_move(len(frame))
+        return cls(frame, identity, frame.sizes)
 
     @property
     def frame(self) -> Frame:
@@ -78,6 +79,9 @@ class Warp:
         if self.outside is not None:
             self.closed = True
             return
+        if self.untouched:
+            self.windows = windows
+            return
         corners = windows.reshape(-1, 2, 2).astype(np.float64)
         corners[:, 1] -= 1  # the last pixel inside
         moved = np.rint(transform(self.matrices, corners)).astype(np.int64)
@@ -99,7 +103,7 @@ class Warp:
             self._check_reach()
         parameters = np.empty((len(self.sizes), 10))
         parameters[:, :6] = self.matrices.reshape(-1, 6)
-        parameters[:, 6:] = self.windows
+        parameters[:, 6:] = whole(self.source.sizes) if self.windows is None else self.windows
         if len(outside.fill) not in (1, self.source.channels):
             raise ValueError(
                 f"fill has {len(outside.fill)} values, the images {self.source.channels} channels"
@@ -110,6 +114,12 @@ class Warp:
         return Step(GEOMETRY, parameters, DTYPES[self.source.dtype], self.source.channels, position,
                     options, sizes=np.ascontiguousarray(self.sizes),
                     shared=fill.view(np.uint8))  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def no_move(n: int) -> Floats:
+    """Matrices (n, 2, 3) of the identity; not to be written to."""
+    return matrices(n, 1, 0, 0, 0, 1, 0)
 
 
 def product(first: Floats, second: Floats) -> Floats:

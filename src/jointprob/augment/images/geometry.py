@@ -11,7 +11,6 @@ from .moves import (
     Geometric,
     Move,
     Outside,
-    all_alike,
     beyond,
     matrices,
     one_of,
@@ -23,6 +22,7 @@ from .operation import (
     Floats,
     Frame,
     Step,
+    all_alike,
     interval,
     local_step,
     spread,
@@ -320,7 +320,7 @@ class Resize(Geometric):
     def move(self, drawn: Drawn, frame: Frame) -> Move:
         step_y, step_x = (frame.sizes / np.array(self.size)).T
         inverse = matrices(len(frame), step_x, 0, step_x / 2 - 0.5, 0, step_y, step_y / 2 - 0.5)
-        return Move(inverse, all_alike(self.size, len(frame)))
+        return Move(inverse, all_alike(*self.size, len(frame)))
 
     def steps(self, drawn: Drawn, frame: Frame, position: int) -> list[Step]:
         sizes = self.applied_move(drawn, frame).sizes

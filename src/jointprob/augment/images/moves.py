@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .operation import Drawn, Floats, Frame, Integers, Operation, between
+from .operation import Drawn, Floats, Frame, Integers, Operation, between, columns
 
 BORDERS = {"constant": 0, "edge": 1, "reflect": 2, "reflect101": 3, "wrap": 4}
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1}
@@ -75,10 +75,7 @@ def whole(sizes: Integers) -> Integers:
 
 def matrices(n: int, xx: Any, xy: Any, x: Any, yx: Any, yy: Any, y: Any) -> Floats:
     """Stack of matrices from numbers and arrays of (n,)."""
-    result = np.empty((n, 2, 3))
-    for place, value in enumerate([xx, xy, x, yx, yy, y]):
-        result[:, place // 3, place % 3] = value
-    return result
+    return columns(n, xx, xy, x, yx, yy, y).reshape(n, 2, 3)
 
 
 def one_of(value: str, allowed: dict[str, int], name: str) -> str:
@@ -103,8 +100,3 @@ def output_size(size: int | tuple[int, int]) -> tuple[int, int]:
     if min(pair) < 1 or max(pair) > MAX_SIDE:
         raise ValueError(f"size is {size!r}; allowed are sides of 1 to {MAX_SIDE} pixels")
     return int(pair[0]), int(pair[1])
-
-
-def all_alike(size: tuple[int, int], n: int) -> Integers:
-    """Sizes (n, 2), all the same."""
-    return np.tile(np.array([size], dtype=np.int64), (n, 1))

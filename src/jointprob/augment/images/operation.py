@@ -16,7 +16,8 @@ labels has a ``relabel``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ DTYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.uint16): 1,
     np.dtype(np.float32): 2,
 }
+BY_NUMBER = tuple(DTYPES)
 MAX_CHANNELS = 16
 
 
@@ -47,7 +49,7 @@ class Drawn(NamedTuple):
     values: dict[str, Floats]  # each (n_images,)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Frame:
     """Images as they reach an operation."""
 
@@ -58,19 +60,24 @@ class Frame:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def is_alike(self) -> bool:
+        """Whether all images are of one size."""
+        height, width = self.sizes[0].tolist()
+        alike = all_alike(height, width, len(self))
+        return alike is self.sizes or bool((alike == self.sizes).all())
+
     @property
     def n_values(self) -> int:
         """Values of all images together."""
-        return int(self.sizes.prod(axis=1).sum()) * self.channels
+        return int(np.dot(self.sizes[:, 0], self.sizes[:, 1])) * self.channels
 
     def after(self, step: Step) -> Frame:
         """The frame that leaves a step."""
-        dtype = next(dtype for dtype, number in DTYPES.items() if number == step.dtype)
         sizes = self.sizes if step.sizes is None else step.sizes
-        return Frame(sizes, step.channels, dtype)
+        return Frame(sizes, step.channels, BY_NUMBER[step.dtype])
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, which takes four times as long to make
 class Step:
     """One step of ``csrc/augment.h``; arrays are contiguous."""
 
@@ -85,7 +92,7 @@ class Step:
     shared: npt.NDArray[np.uint8] | None = None  # bytes of a constant table
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Program:
     """Steps and the images they run over; images are rows of `batches.places`."""
 
@@ -125,6 +132,8 @@ class Operation:
 
     def drawn(self, seed: int, epoch: int, position: int, indices: Integers) -> Drawn:
         """What it does to each image: a function of (seed, epoch, position, index) alone."""
+        if self.n_draws == 0 and self.p == 1:
+            return Drawn(type(self).__name__, np.ones(len(indices), dtype=np.bool_), {})
         uniforms = np.empty((len(indices), 1 + self.n_draws))
         _augment.uniforms(seed, epoch, position, indices, uniforms)
         values = self.draw(uniforms[:, 1:])
@@ -144,11 +153,28 @@ def local_step(
     `parameters` are (n_images, m), or m arrays of (n_images,).
     """
     if isinstance(parameters, list):
-        parameters = np.stack(parameters, axis=1) if parameters else np.empty((len(frame), 0))
+        parameters = columns(len(frame), *parameters)
     active = None if drawn.applied.all() else drawn.applied.view(np.uint8)
-    step = Step(kind, np.ascontiguousarray(parameters, dtype=np.float64), DTYPES[frame.dtype],
-                frame.channels, position, active=active)  # fmt: skip
-    return replace(step, **fields)
+    fields = {"dtype": DTYPES[frame.dtype], "channels": frame.channels, **fields}
+    return Step(kind, np.ascontiguousarray(parameters, dtype=np.float64), position=position,
+                active=active, **fields)  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def all_alike(height: int, width: int, n: int) -> Integers:
+    """Sizes (n, 2), all the same; kept for the next batch, so not to be written to."""
+    sizes = np.empty((n, 2), dtype=np.int64)
+    sizes[:] = height, width
+    sizes.flags.writeable = False
+    return sizes
+
+
+def columns(n: int, *values: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+    """Numbers and arrays of (n,) as the columns of an array; np.stack takes five times as long."""
+    result = np.empty((n, len(values)), dtype=dtype)
+    for place, value in enumerate(values):
+        result[:, place] = value
+    return result
 
 
 def between(value: float, low: float, high: float, name: str) -> float:

@@ -26,15 +26,23 @@ def run(steps: list[Step], batch: Batch, result: Batch, indices: Integers, epoch
     program = Program(steps, batch.places(), result.places(), indices, epoch, seed,
                       DTYPES[frame.dtype], frame.channels)  # fmt: skip
     needed = _augment.scratch_bytes(program)
-    workers = n_threads(n_jobs)  # also where there is little to do: it checks n_jobs
-    if max(frame.n_values, result.frame.n_values) < FEW_VALUES:
-        workers = 1
+    workers = 1 if n_jobs == 1 else threads(max(frame.n_values, result.frame.n_values), n_jobs)
     block = n if workers == 1 else max(1, n // (BLOCKS * workers))
 
     def task(first: int, last: int) -> None:
         _augment.run(program, first, last, scratch(needed))
 
-    run_blocks(task, n, block, workers)
+    if workers == 1:
+        task(0, n)
+    else:
+        run_blocks(task, n, block, workers)
+
+
+def threads(n_values: int, n_jobs: int | None) -> int:
+    """One for little work; counting the cores alone takes longer than that."""
+    few = n_values < FEW_VALUES
+    workers = n_threads(1 if few and n_jobs is None else n_jobs)  # it checks n_jobs
+    return 1 if few else workers
 
 
 def scratch(n_bytes: int) -> npt.NDArray[np.uint8]:
