@@ -75,18 +75,27 @@ JP_INLINE u32x16 bilinear_lanes(const uint64_t *upper, const uint64_t *lower, co
     return result;
 }
 
-/* By shifts: bytes stored one by one are slow to load as a word. */
+/* 1 to 4 bytes. */
 JP_INLINE uint64_t load_pixel(const uint8_t *p, int64_t channels) {
-    uint64_t word = 0;
-    for (int64_t c = 0; c < channels; c++) word |= (uint64_t)p[c] << (8 * c);
-    return word;
+    uint32_t word;
+    uint16_t low;
+    if (channels == 1) return p[0];
+    if (channels == 4) return memcpy(&word, p, 4), word;
+    memcpy(&low, p, 2);
+    return channels == 2 ? low : low | (uint64_t)p[2] << 16;
 }
 
 /* The same pair where either of the two may be beyond the edge. */
 JP_INLINE uint64_t load_border_pair(const jp_augment_window *w, const jp_augment_view *in,
                                     int64_t x, int64_t y, int64_t channels) {
+    const int next = (int)(8 * channels);
+    const int64_t sy = jp_augment_border(y, w->y0, w->y1, w->border);
+    if (sy >= 0 && x >= w->x0 && x + 1 < w->x1) {
+        const uint8_t *p = jp_augment_row(in, sy) + x * channels;
+        return load_pixel(p, channels) | load_pixel(p + channels, channels) << next;
+    }
     return load_pixel(jp_augment_pixel(w, in, x, y), channels)
-         | load_pixel(jp_augment_pixel(w, in, x + 1, y), channels) << (8 * channels);
+         | load_pixel(jp_augment_pixel(w, in, x + 1, y), channels) << next;
 }
 
 JP_INLINE void load_border(const jp_augment_window *w, const jp_augment_view *in,
