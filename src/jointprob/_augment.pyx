@@ -94,25 +94,21 @@ cdef int pack(object program, jp_augment_program *packed, jp_augment_step *steps
     return 0
 
 
-def scratch_bytes(program):
-    """Bytes of scratch that each thread needs for a program."""
-    cdef jp_augment_program packed
-    cdef jp_augment_step steps[JP_AUGMENT_STEPS]
-    pack(program, &packed, steps)
-    return jp_augment_scratch(&packed)
-
-
 def run(program, int64_t first, int64_t last, uint8_t[::1] scratch):
-    """Images [first, last) of a program."""
+    """Images [first, last) of a program. Returns 0; where `scratch` is too small, the bytes that it
+    takes, and nothing is done."""
     cdef jp_augment_program packed
     cdef jp_augment_step steps[JP_AUGMENT_STEPS]
+    cdef int64_t needed
     cdef int status
     pack(program, &packed, steps)
-    if scratch.shape[0] < jp_augment_scratch(&packed):
-        raise ValueError("scratch is too small")
+    needed = jp_augment_scratch(&packed)
+    if scratch.shape[0] < needed:
+        return needed
     with nogil:
         status = jp_augment_run(&packed, first, last, &scratch[0])
     check(status)
+    return 0
 
 
 def uniforms(uint64_t seed, int64_t epoch, int64_t position,

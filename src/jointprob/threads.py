@@ -58,12 +58,12 @@ def n_threads(n_jobs: int | None = None) -> int:
     >>> n_threads(3)
     3
     """
+    if isinstance(n_jobs, int) and n_jobs == 1:  # nothing to count, and asked most often
+        return 1
     if n_jobs == 0 or not isinstance(n_jobs, Integral | None):
         raise ValueError(
             f"n_jobs is {n_jobs!r}; allowed are None, a positive count or a negative one"
         )
-    if n_jobs == 1:
-        return 1
     return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
 
 

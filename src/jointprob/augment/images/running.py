@@ -25,12 +25,13 @@ def run(steps: list[Step], batch: Batch, result: Batch, indices: Integers, epoch
     n = len(frame)
     program = Program(steps, batch.places(), result.places(), indices, epoch, seed,
                       DTYPES[frame.dtype], frame.channels)  # fmt: skip
-    needed = _augment.scratch_bytes(program)
-    workers = 1 if n_jobs == 1 else threads(max(frame.n_values, result.frame.n_values), n_jobs)
+    workers = threads(batch, result, n_jobs)
     block = n if workers == 1 else max(1, n // (BLOCKS * workers))
 
     def task(first: int, last: int) -> None:
-        _augment.run(program, first, last, scratch(needed))
+        needed = _augment.run(program, first, last, scratch(1))
+        if needed > 0:
+            _augment.run(program, first, last, scratch(needed))
 
     if workers == 1:
         task(0, n)
@@ -38,11 +39,12 @@ def run(steps: list[Step], batch: Batch, result: Batch, indices: Integers, epoch
         run_blocks(task, n, block, workers)
 
 
-def threads(n_values: int, n_jobs: int | None) -> int:
+def threads(batch: Batch, result: Batch, n_jobs: int | None) -> int:
     """One for little work; counting the cores alone takes longer than that."""
-    few = n_values < FEW_VALUES
-    workers = n_threads(1 if few and n_jobs is None else n_jobs)  # it checks n_jobs
-    return 1 if few else workers
+    if n_jobs is not None and n_threads(n_jobs) == 1:
+        return 1
+    few = max(batch.frame.n_values, result.frame.n_values) < FEW_VALUES
+    return 1 if few else n_threads(n_jobs)
 
 
 def scratch(n_bytes: int) -> npt.NDArray[np.uint8]:
