@@ -10,9 +10,9 @@ M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 
 
 def stored(values, dtype):
-    """Rounded to nearest (ties to even) and saturated on integers."""
-    if dtype == np.float32:
-        return values.astype(np.float32)
+    """Rounded to nearest (ties to even) and saturated on integers; floats as they are."""
+    if np.dtype(dtype).kind == "f":
+        return values.astype(dtype)
     return np.clip(np.rint(values), 0, WHITE[np.dtype(dtype).name]).astype(dtype)
 
 
@@ -26,8 +26,8 @@ def contrast(x, factor):
     return stored(mean + factor * (v - mean), x.dtype)
 
 
-def gamma(x, power):
-    white, v = WHITE[x.dtype.name], x.astype(np.float64)
+def gamma(x, power, white=None):
+    white, v = white or WHITE[x.dtype.name], x.astype(np.float64)
     positive = np.where(v > 0, v, 1.0)
     return stored(np.where(v > 0, white * (positive / white) ** power, v), x.dtype)
 
