@@ -1,13 +1,28 @@
 """Images: flips, crops, warps, colours, noise, mixing, whole batches at a time."""
 
-from .colour import Grayscale, Hue, Saturation
-from .compose import Augmented, Compose
-from .crops import CenterCrop, RandomCrop, RandomResizedCrop
-from .filters import Erase, GaussianBlur
-from .geometry import Affine, HorizontalFlip, Pad, Resize, Rotate, Rotate90, VerticalFlip
-from .intensity import Brightness, Contrast, Gamma, Normalize, PointOp, ToFloat
-from .mixing import CutMix, MixUp
-from .noise import GaussianNoise, ShotNoise
+from jointprob.augment.images.colour import Grayscale, Hue, Saturation
+from jointprob.augment.images.compose import Augmented, Compose
+from jointprob.augment.images.crops import CenterCrop, RandomCrop, RandomResizedCrop
+from jointprob.augment.images.filters import Erase, GaussianBlur
+from jointprob.augment.images.geometry import (
+    Affine,
+    HorizontalFlip,
+    Pad,
+    Resize,
+    Rotate,
+    Rotate90,
+    VerticalFlip,
+)
+from jointprob.augment.images.intensity import (
+    Brightness,
+    Contrast,
+    Gamma,
+    Normalize,
+    PointOp,
+    ToFloat,
+)
+from jointprob.augment.images.mixing import CutMix, MixUp
+from jointprob.augment.images.noise import GaussianNoise, ShotNoise
 
 __all__ = [
     "Affine",

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .fusion import transform
-from .moves import Move
-from .operation import Floats, Integers
+from jointprob.augment.images.fusion import transform
+from jointprob.augment.images.moves import Move
+from jointprob.augment.images.operation import Floats, Integers
 
 BOX_FORMATS = ("pascal_voc", "coco", "yolo")
 Rows = npt.NDArray[Any] | Sequence[npt.ArrayLike]

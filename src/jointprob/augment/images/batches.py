@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .operation import DTYPES, MAX_CHANNELS, Frame, Integers, all_alike, columns
+from jointprob.augment.images.operation import (
+    DTYPES,
+    MAX_CHANNELS,
+    Frame,
+    Integers,
+    all_alike,
+    columns,
+)
 
 Image = npt.NDArray[Any]
 Images = Image | Sequence[Image]

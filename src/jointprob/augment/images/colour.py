@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .operation import (
+from jointprob.augment.images.operation import (
     COLOUR,
     Drawn,
     Floats,

@@ -8,11 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .annotations import BOX_FORMATS, Rows, move_boxes, move_keypoints, read_rows
-from .batches import LAYOUTS, Batch, Images, output, read
-from .fusion import Part, Plan, plan, plan_masks
-from .operation import Drawn, Floats, Integers, Operation, between
-from .running import run
+from jointprob.augment.images.annotations import (
+    BOX_FORMATS,
+    Rows,
+    move_boxes,
+    move_keypoints,
+    read_rows,
+)
+from jointprob.augment.images.batches import LAYOUTS, Batch, Images, output, read
+from jointprob.augment.images.fusion import Part, Plan, plan, plan_masks
+from jointprob.augment.images.operation import Drawn, Floats, Integers, Operation, between
+from jointprob.augment.images.running import run
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 64  # of csrc/augment.h

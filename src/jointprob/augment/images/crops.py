@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .moves import (
+from jointprob.augment.images.moves import (
     INTERPOLATIONS,
     Geometric,
     Move,
@@ -14,7 +14,16 @@ from .moves import (
     one_of,
     output_size,
 )
-from .operation import Drawn, Floats, Frame, Integers, all_alike, columns, interval, spread
+from jointprob.augment.images.operation import (
+    Drawn,
+    Floats,
+    Frame,
+    Integers,
+    all_alike,
+    columns,
+    interval,
+    spread,
+)
 
 
 class CenterCrop(Geometric):

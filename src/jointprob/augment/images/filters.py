@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .intensity import LARGEST, by_channel, fixed_or_interval, log_spread
-from .moves import BORDERS, one_of
-from .operation import (
+from jointprob.augment.images.intensity import LARGEST, by_channel, fixed_or_interval, log_spread
+from jointprob.augment.images.moves import BORDERS, one_of
+from jointprob.augment.images.operation import (
     BLUR,
     ERASE,
     MAX_CHANNELS,

@@ -12,8 +12,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from .moves import BORDERS, INTERPOLATIONS, Geometric, Move, Outside, matrices, whole
-from .operation import (
+from jointprob.augment.images.moves import (
+    BORDERS,
+    INTERPOLATIONS,
+    Geometric,
+    Move,
+    Outside,
+    matrices,
+    whole,
+)
+from jointprob.augment.images.operation import (
     DTYPES,
     GEOMETRY,
     MAX_CHANNELS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .moves import (
+from jointprob.augment.images.moves import (
     INTERPOLATIONS,
     Geometric,
     Move,
@@ -16,7 +16,7 @@ from .moves import (
     one_of,
     output_size,
 )
-from .operation import (
+from jointprob.augment.images.operation import (
     RESIZE,
     Drawn,
     Floats,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .functions import Compiled, compiled
-from .operation import (
+from jointprob.augment.images.functions import Compiled, compiled
+from jointprob.augment.images.operation import (
     AFFINE,
     BRIGHTNESS,
     CONTRAST,

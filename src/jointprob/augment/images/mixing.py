@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
-from .filters import rectangles
-from .operation import (
+from jointprob.augment.images.filters import rectangles
+from jointprob.augment.images.operation import (
     MIX,
     Drawn,
     Floats,

@@ -9,7 +9,15 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .operation import Drawn, Floats, Frame, Integers, Operation, between, columns
+from jointprob.augment.images.operation import (
+    Drawn,
+    Floats,
+    Frame,
+    Integers,
+    Operation,
+    between,
+    columns,
+)
 
 BORDERS = {"constant": 0, "edge": 1, "reflect": 2, "reflect101": 3, "wrap": 4}
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1}

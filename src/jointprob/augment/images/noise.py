@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from .intensity import LARGEST, WHITE, fixed_or_interval, log_spread
-from .operation import NOISE, SHOT, Drawn, Floats, Frame, Operation, Step, local_step, spread
+from jointprob.augment.images.intensity import LARGEST, WHITE, fixed_or_interval, log_spread
+from jointprob.augment.images.operation import (
+    NOISE,
+    SHOT,
+    Drawn,
+    Floats,
+    Frame,
+    Operation,
+    Step,
+    local_step,
+    spread,
+)
 
 
 class GaussianNoise(Operation):

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ... import _augment
+from jointprob import _augment
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

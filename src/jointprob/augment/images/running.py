@@ -7,10 +7,10 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from ... import _augment
-from ...threads import n_threads, run_blocks
-from .batches import Batch
-from .operation import DTYPES, Integers, Program, Step
+from jointprob import _augment
+from jointprob.augment.images.batches import Batch
+from jointprob.augment.images.operation import DTYPES, Integers, Program, Step
+from jointprob.threads import n_threads, run_blocks
 
 FEW_VALUES = 1 << 18  # fewer are done by one thread
 BLOCKS = 4  # of each thread, so that none waits long for the others
