@@ -3,8 +3,7 @@ import numpy.typing as npt
 
 from .augment.images.operation import Program
 
-def scratch_bytes(program: Program) -> int: ...
-def run(program: Program, first: int, last: int, scratch: npt.NDArray[np.uint8]) -> None: ...
+def run(program: Program, first: int, last: int, scratch: npt.NDArray[np.uint8]) -> int: ...
 def uniforms(
     seed: int,
     epoch: int,
