@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGES = (
     "jointprob", "numpy", "scipy", "scikit-learn", "narwhals", "joblib",
-    "pandas", "polars", "pyarrow", "numba", "matplotlib",
+    "pandas", "polars", "pyarrow", "numba", "onnx", "matplotlib",
 )  # fmt: skip
 
 

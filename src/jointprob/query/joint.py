@@ -356,6 +356,49 @@ class Joint:
         joint: Joint = files.load(path, mmap, cls)
         return joint
 
+    def to_onnx(self) -> Any:
+        """The log density as an ONNX graph, for runtimes without Python (extra ``onnx``).
+
+        Returns
+        -------
+        onnx.ModelProto
+            Output ``log_prob``, float64 (n_rows,), nats. An array of numbers is one input ``X``,
+            float64 (n_rows, n_columns). Any other table has an input (n_rows, 1) for each column
+            that was not empty in fit, by its name (``x0``, ``x1`` by position for arrays): float64
+            for numbers, and for levels that are numbers or booleans, NaN where missing; strings
+            for levels that are strings, the empty string where missing, unless it is a level.
+
+        Raises
+        ------
+        ImportError
+            Without onnx.
+        ValueError
+            Levels that ONNX cannot hold: with a NUL, or whole numbers beyond 2**53; a column with a
+            density family of the user's own; a model beyond 2 GB.
+
+        Notes
+        -----
+        Operators of ai.onnx 18, and of ai.onnx.ml 3 for strings. Computed in float64 from the
+        joint's float32 tables, so equal to `log_prob` to what float32 rounds there: a millionth of
+        the larger of 1 and the row's farthest log density. Missing cells are integrated out. A row
+        that misses some numbers of a block needs as many numbers of memory as the block's states
+        times its columns squared. Of a joint, the density alone is held: take
+        ``joint.marginal(columns)`` for that of some columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from jointprob import JEPADensity
+        >>> X = np.random.default_rng(0).normal(size=(200, 2))
+        >>> joint = JEPADensity(n_trees=1, random_state=0).fit(X).joint_
+        >>> model = joint.to_onnx()  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession(model.SerializeToString())  # doctest: +SKIP
+        >>> log_prob, = session.run(None, {"X": X})  # doctest: +SKIP
+        """
+        from jointprob.onnx import joint_graph
+
+        return joint_graph(self)
+
     # ---- rows ----
 
     def sample(self, n: int, random_state: Any = None, *, n_jobs: int | None = None) -> Any:
