@@ -121,6 +121,21 @@ class Gaussians:
         )
 
     @property
+    def state(self) -> list[NDArray[Any]]:
+        """Every array that EM changes."""
+        return [self.mean_lanes, self.covariance_lanes]
+
+    def moments(self) -> Moments:
+        """Sums that the block is fitted from, all 0."""
+        return Moments(self.n_states, len(self.columns))
+
+    def start(
+        self, z: Points, labels: Labels, weight: Floats, shrinkage: float, floor: float
+    ) -> Moments:
+        """See `start_gaussians`."""
+        return start_gaussians(self, z, labels, weight, shrinkage, floor)
+
+    @property
     def means(self) -> Floats:
         """float64 (n_states, n_columns)"""
         return self.mean_lanes[:, : self.n_states].T.astype(np.float64)
@@ -143,6 +158,11 @@ class Moments:
         self.weight = np.zeros(n_states)
         self.sum = np.zeros((n_states, n_columns))
         self.square = np.zeros((n_states, n_columns * (n_columns + 1) // 2))
+
+    @property
+    def state(self) -> list[NDArray[Any]]:
+        """Every array that EM changes."""
+        return [self.weight, self.sum, self.square]
 
     @cached_property
     def kernel(self) -> _density.Sums:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,36 @@ class Marginal:
         """Marginal log density in nats per unit of x, float64 (n,)."""
         z, log_slope = self.forward(x)
         return log_normal(z) + log_slope
+
+
+@dataclass(frozen=True, eq=False)
+class AsItIs(Marginal):
+    """The column as it is: its densities are of a family of the user's own.
+
+    Parameters
+    ----------
+    family : jointprob.jit.Family
+    name : str or int
+        Of the column.
+    """
+
+    family: Any
+    name: str | int
+
+    @classmethod
+    def of(cls, family: Any, name: str | int) -> AsItIs:
+        """With knots that mean nothing."""
+        unused = standardising(0.0, 1.0)
+        return cls(unused.x, unused.z, unused.slope, unused.tail, family, name)
+
+    def forward(self, x: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """The values themselves, and a slope of 1."""
+        values = np.array(x, np.float64)
+        return values, np.zeros_like(values)
+
+    def inverse(self, z: npt.ArrayLike) -> Floats:
+        """The values themselves."""
+        return np.array(z, np.float64)
 
 
 def log_normal(z: Floats) -> Floats:

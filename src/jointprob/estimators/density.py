@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -19,6 +20,7 @@ from jointprob.estimators.tags import TakesTables
 from jointprob.joint import View, fit_bag
 from jointprob.joint.rows import canonical_rows, encoded_rows, hold_out
 from jointprob.joint.tree import Floats
+from jointprob.marginal import AsItIs
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import Schema, preview
@@ -48,6 +50,9 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         Latent trees in the bag, at most. "auto" adds trees while the held-out score gains.
     categorical_features : "from_dtype", None, mask, indices or names
         Which columns are categorical; "from_dtype" takes category, string, object and bool.
+    families : dict of column to `jointprob.jit.Family`, or None
+        Numeric columns whose densities are of a family of your own, by name (by position for
+        arrays). Each has a block to itself, and no atoms; the extra ``jit`` is needed.
     random_state : int, RandomState or None
     half_life : float or None
         Rows after which `partial_fit` counts a row half; None never forgets.
@@ -97,6 +102,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         n_subsets: int | Literal["auto"] = "auto",
         n_trees: int | Literal["auto"] = "auto",
         categorical_features: Any = "from_dtype",
+        families: Any = None,
         random_state: Any = None,
         half_life: float | None = None,
         n_jobs: int | None = None,
@@ -105,6 +111,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         self.n_subsets = n_subsets
         self.n_trees = n_trees
         self.categorical_features = categorical_features
+        self.families = families
         self.random_state = random_state
         self.half_life = half_life
         self.n_jobs = n_jobs
@@ -173,6 +180,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
             As `jointprob.Joint.fine_tune`.
         """
         check_is_fitted(self)
+        self.joint_.refuse_families("fine_tune does not move them")
         tuned = copy(self)
         found = tune_joint(self, X, sample_weight, strength)
         tuned._keep(found.joint)
@@ -220,6 +228,8 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         300.0
         """
         half_life = check_half_life(self.half_life)
+        if self.families:
+            raise ValueError("families are for fit: partial_fit does not move them")
         seen = getattr(self, "joint_", None)
         table = (
             read_table(X, self.categorical_features, estimator_name=NAME)
@@ -314,7 +324,8 @@ def fit_joint(
     table, weight = _weighted(table, weight)
     validation = None if X_val is None else conform(X_val, table.schema, False, "X_val", NAME)
     seed = int(random.randint(2**31 - 1))
-    views = views_of(table, weight, validation, seed, n_jobs)
+    families = _checked_families(getattr(settings, "families", None), table.schema)
+    views = views_of(table, weight, validation, seed, n_jobs, families=families)
     with reporting(settings.verbose) as progress:
         members = fit_bag(views, n_subsets, n_trees, seed, n_jobs, progress, patient)
     return Joint(table.schema, members, float(weight.sum()))
@@ -356,6 +367,23 @@ def _checked_size(given: Any, name: str, most: int) -> int | None:
     return int(given)
 
 
+def _checked_families(given: Any, schema: Schema) -> dict[int, AsItIs]:
+    """By numeric column (a column of z), compiled."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"families is {given!r}; allowed is a dict of column: jointprob.jit.Family")
+    found = {}
+    for name, family in given.items():
+        column = schema.position(name)
+        if column not in schema.numeric or schema.columns[column].empty:
+            raise ValueError(f"families: column {name!r} is not numeric, or empty")
+        if not hasattr(family, "loops"):
+            raise TypeError(f"families: {name!r} has {family!r}; allowed is a jointprob.jit.Family")
+        found[schema.numeric.index(column)] = AsItIs.of(family, name)
+    return found
+
+
 def _weighted(table: Table, weight: Floats) -> tuple[Table, Floats]:
     """Rows of positive weight: those of weight 0, and levels that only they hold, are not there."""
     if not weight.all():
@@ -380,6 +408,7 @@ def views_of(
     seed: int,
     n_jobs: int | None,
     atoms: tuple[Floats, ...] | None = None,
+    families: Mapping[int, AsItIs] | None = None,
 ) -> list[View]:
     """The table under both encodings, divided into rows to fit and rows to hold out."""
     rows, weight = canonical_rows(table, weight)
@@ -392,6 +421,8 @@ def views_of(
         validation = validation.take(order)
     table = table.take(rows)
     encodings = fit_encodings(table, weight, n_jobs, atoms)
+    if families:
+        encodings = encodings[0].with_families(families), encodings[1].with_families(families)
     kept = encodings if encodings[0].numeric else encodings[:1]
     return [_view(e, table, weight, validation, held_weight, n_jobs) for e in kept]
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
-from jointprob.density import Moments
 from jointprob.joint.rows import Rows
 from jointprob.joint.start import Plan, Start
 from jointprob.joint.tree import LatentTree
@@ -65,7 +64,7 @@ class Refinement:
         tree = self.tree
         self._counts = [np.zeros_like(a) for a in (tree.transition, tree.emission, tree.message)]
         self._batch = _joint.Counts(*self._counts)
-        self._batch_moments = [Moments(g.n_states, len(g.columns)) for g in tree.gaussians]
+        self._batch_moments = [g.moments() for g in tree.gaussians]
         self._work = tree.work()
         self._m_step_work = np.empty(tree.kernel.maximise_work_size())
         self._parts = tree.numeric_parts(rows.z)
@@ -108,8 +107,7 @@ class Refinement:
         arrays: list[NDArray[Any]] = [self.transition, self.emission]
         arrays += [tree.transition, tree.emission]
         for gaussians, moments in zip(tree.gaussians, self.moments, strict=True):
-            arrays += [moments.weight, moments.sum, moments.square]
-            arrays += [gaussians.mean_lanes, gaussians.covariance_lanes]
+            arrays += [*moments.state, *gaussians.state]
         return arrays
 
     def snapshot(self) -> list[NDArray[Any]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from jointprob.encode import Encoded, Encoding
 from jointprob.joint.tree import Codes, Floats, Points
+from jointprob.marginal import AsItIs
 from jointprob.schema import Schema
 from jointprob.table import Table
 
@@ -35,6 +38,8 @@ class Rows:
         Columns of z that take part in the joint.
     n_companions : int
         Last columns of codes, which name atoms: their levels are all there are.
+    families : mapping of int to AsItIs
+        Columns of z whose densities are of the user's own.
     """
 
     codes: Codes
@@ -43,6 +48,7 @@ class Rows:
     n_levels: tuple[int, ...]
     numeric: tuple[int, ...]
     n_companions: int = 0
+    families: Mapping[int, AsItIs] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -55,8 +61,19 @@ class Rows:
 
     @cached_property
     def known_numeric(self) -> tuple[int, ...]:
-        """Numeric columns that are more than atoms."""
-        return tuple(j for j in self.numeric if (~np.isnan(self.z[:, j])).sum() > 1)
+        """Numeric columns that are more than atoms, and may stand with others."""
+        together = [j for j in self.numeric if j not in self.families]
+        return tuple(j for j in together if (~np.isnan(self.z[:, j])).sum() > 1)
+
+    @cached_property
+    def points(self) -> Points:
+        """z on one scale: columns left as they are by their normal scores."""
+        if not self.families:
+            return self.z
+        points = self.z.copy()
+        for j in self.families:
+            points[:, j] = _scores(self.z[:, j], self.weight)
+        return points
 
     @cached_property
     def grain(self) -> Floats:
@@ -75,6 +92,7 @@ class Rows:
             self.n_levels,
             self.numeric,
             self.n_companions,
+            self.families,
         )
 
     def stacked(self, other: Rows) -> Rows:
@@ -95,7 +113,20 @@ def encoded_rows(encoding: Encoding, schema: Schema, encoded: Encoded, weight: F
         for c, n in zip(encoding.columns, encoding.n_levels, strict=True)
     )
     numeric = tuple(j for j, c in enumerate(encoding.numeric) if not columns[c].empty)
-    return Rows(encoded.codes, encoded.z, weight, levels, numeric, len(encoding.companions))
+    return Rows(
+        encoded.codes, encoded.z, weight, levels, numeric, len(encoding.companions),
+        encoding.families,
+    )  # fmt: skip
+
+
+def _scores(z: Points, weight: Floats) -> Floats:
+    """Normal scores of a column's ranks, NaN where missing."""
+    known, scores = ~np.isnan(z), np.full(len(z), np.nan)
+    _, place = np.unique(z[known], return_inverse=True)
+    if len(place):
+        rows = np.bincount(place, weight[known])
+        scores[known] = ndtri((np.cumsum(rows) - rows / 2) / rows.sum())[place]
+    return scores
 
 
 def _grain(z: Points, weight: Floats) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
-from jointprob.density import Gaussians, Moments, start_gaussians
+from jointprob.density import Gaussians, Moments
 from jointprob.joint.rows import Rows
 from jointprob.joint.tree import Codes, Floats, LatentTree, Points, empty_tree
 from jointprob.partition import cells, chow_liu, features, kmeans, mutual_information
@@ -112,7 +112,7 @@ def grow(rows: Rows, plan: Plan, seed: int, n_jobs: int | None = None) -> Start:
         if len(cell)
     ]
     numeric = [
-        _Numbers(block, size, _subsets(_filled(rows.z[:, block]), size, rows.weight, seed, n_jobs))
+        _Numbers(block, size, _fine_subsets(rows, block, size, seed, n_jobs))
         for block, size in _numeric_parts(rows, plan)
     ]
     order, parent = _tie(rows, levels, numeric, coarse, plan, n_jobs)
@@ -132,7 +132,7 @@ def _coarse_subsets(rows: Rows, plan: Plan, seed: int, n_jobs: int | None) -> Co
     """Coarse subset of each row; of no use where no column is categorical."""
     if not any(rows.n_levels) and plan.structure != "conditional":
         return np.zeros(len(rows), np.int32)
-    points = features(rows.codes, rows.n_levels, rows.z, rows.weight, n_jobs)
+    points = features(rows.codes, rows.n_levels, rows.points, rows.weight, n_jobs)
     return _subsets(points, plan.n_subsets, rows.weight, seed, n_jobs)
 
 
@@ -164,6 +164,10 @@ class _Numbers:
     observed: Codes
 
     def gaussians(self, rows: Rows) -> Gaussians:
+        own = rows.families.get(int(self.columns[0]))
+        if own is not None:
+            densities: Gaussians = own.family.densities(own.name, self.columns[0], self.n_states)
+            return densities
         return Gaussians.empty(self.columns, self.n_states, rows.grain[self.columns])
 
     def states(self, coarse: Codes, width: int) -> Codes:
@@ -176,8 +180,15 @@ def _numeric_parts(rows: Rows, plan: Plan) -> list[tuple[NDArray[np.int64], int]
     placed = {j for block in plan.numeric_blocks for j in block}
     alone = [j for j in rows.numeric if j not in placed]
     return [(np.array(block, np.int64), plan.states(block)) for block in plan.numeric_blocks] + [
-        (np.array([j], np.int64), 1) for j in alone
+        (np.array([j], np.int64), plan.states((j,)) if j in rows.families else 1) for j in alone
     ]
+
+
+def _fine_subsets(
+    rows: Rows, columns: NDArray[np.int64], n_subsets: int, seed: int, n_jobs: int | None
+) -> Codes:
+    """Subset of each row by some numeric columns alone."""
+    return _subsets(_filled(rows.points[:, columns]), n_subsets, rows.weight, seed, n_jobs)
 
 
 def _subsets(
@@ -232,7 +243,7 @@ def _count(rows: Rows, tree: LatentTree, labels: list[Codes], coarse: Codes, pla
     emission, level_share = _count_levels(rows, tree, coarse, total, plan)
     parts = tree.numeric_parts(rows.z)
     moments = [
-        start_gaussians(g, z, labels[b], rows.weight, plan.shrinkage, plan.floor)
+        g.start(z, labels[b], rows.weight, plan.shrinkage, plan.floor)
         for b, g, z in zip(tree.numeric_blocks, tree.gaussians, parts, strict=True)
     ]
     return Start(tree, transition, emission, level_share, moments)

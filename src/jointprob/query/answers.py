@@ -121,6 +121,12 @@ class Answers:
     def _normals(self, i: int, j: int, rows: Sizes, within: Sizes, weight: Floats) -> Normals:
         one = self.passes[i]
         g = one.view.place_of_numeric[j].gaussian
+        densities = one.view.own(g)
+        if densities is not None:
+            raise ValueError(
+                f"column {densities.name!r} has densities of a family of its own: its mean, "
+                "quantiles and mode are not known; draw samples"
+            )
         block = one.view.tree.numeric_blocks[g]
         posterior = one.view.block(block, self.marginals[i].posterior)[within]
         return normals_of(one, g, j, rows, posterior, weight)

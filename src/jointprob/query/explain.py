@@ -109,6 +109,12 @@ def _log_without_number(one: Pass, marginals: Marginals, rows: Sizes) -> Floats:
     view = one.view
     out = np.full((len(rows), one.z.shape[1]), np.nan)
     for g, block in enumerate(view.tree.numeric_blocks):
+        densities = view.own(g)
+        if densities is not None:
+            own = densities.log_pdf(one.parts[g], rows)
+            mass = np.maximum(view.block(block, marginals.cavity), TINY)
+            out[:, int(densities.columns[0])] = -log_sum_exp((own + np.log(mass)).T)
+            continue
         kernel, z = view.states[g], np.ascontiguousarray(one.parts[g][rows])
         order = np.argsort(pattern_keys(z), kind="stable").astype(np.int64)
         whole, rest = np.empty(len(rows)), np.empty(z.shape)

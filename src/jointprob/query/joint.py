@@ -103,6 +103,12 @@ class Joint:
     def _views(self) -> tuple[View, ...]:
         return tuple(View(member, self.n_rows) for member in self.members)
 
+    def refuse_families(self, why: str) -> None:
+        """ValueError that names the first column with a family of the user's own, and says why."""
+        for member in self.members:
+            for own in member.encoding.families.values():
+                raise ValueError(f"column {own.name!r} has densities of a family of its own: {why}")
+
     # ---- densities ----
 
     def log_prob(self, X: Any, *, n_jobs: int | None = None) -> Floats:
@@ -311,6 +317,7 @@ class Joint:
         # The stage after this one: imported where it is asked for, so that imports run one way.
         from jointprob.adapt.transfer import transfer
 
+        self.refuse_families("fine_tune does not move them")
         seed = seed_of(random_state) % 2**31
         return transfer(self, X, sample_weight, strength, categorical_features, seed, n_jobs).joint
 
@@ -397,6 +404,7 @@ class Joint:
         """
         from jointprob.onnx import joint_graph
 
+        self.refuse_families("ONNX holds no code of the user's")
         return joint_graph(self)
 
     # ---- rows ----

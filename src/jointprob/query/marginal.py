@@ -63,7 +63,9 @@ def select_tree(tree: LatentTree, code: dict[int, int], z: dict[int, int]) -> La
         New place of each column of codes and of z that is kept.
     """
     code_column = np.array([code.get(int(c), -1) for c in tree.code_column], np.int64)
-    gaussians = [_select_gaussians(g, z) for g in tree.gaussians]
+    gaussians = [
+        _select_gaussians(g, z) if isinstance(g, Gaussians) else g.select(z) for g in tree.gaussians
+    ]
     numeric = dict(zip(tree.numeric_blocks, gaussians, strict=True))
     used = (code_column >= 0) | np.array([numeric.get(b) is not None for b in range(tree.n_blocks)])
     keep = _blocks_above(tree.parent, used)

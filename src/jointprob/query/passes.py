@@ -179,12 +179,15 @@ class Pass:
         columns = self.cut_columns(g)
         cells = self.z[rows][:, columns]
         low, high = self.ends(columns)
+        densities = self.view.own(g)
         patterns, which = np.unique(np.isnan(cells), axis=0, return_inverse=True)
         scaled = own.astype(np.float64)
         scaled[((cells < low) | (cells > high)).any(axis=1)] = 0
         for p, unknown in enumerate(patterns):
             asked = [j for j, missing in zip(columns, unknown, strict=True) if missing]
-            if asked:
+            if asked and densities is not None:
+                scaled[which.ravel() == p] *= densities.within(low[0], high[0])
+            elif asked:
                 row, state = np.nonzero((scaled > 0) & (which.ravel() == p)[:, None])
                 mean, factor = self.condition(g, rows[row], state.astype(np.int32), asked)
                 scaled[row, state] *= rectangle(mean, factor, *self.ends(asked), self.abs_error)

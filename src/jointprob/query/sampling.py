@@ -143,6 +143,12 @@ def _draw_inside(
     columns = one.cut_columns(g)
     if not columns:
         return
+    densities = one.view.own(g)
+    if densities is not None:
+        raise ValueError(
+            f"column {densities.name!r} has densities of a family of its own: "
+            "they are not drawn inside an interval"
+        )
     mean, factor = one.condition(g, rows, state, columns)
     residuals: list[Floats] = []
     nodes = _proposals(uniform[:, [first + j for j in columns]])
@@ -167,6 +173,12 @@ def _proposals(u: Floats) -> Nodes:
 def _draw_rest(one: Pass, g: int, state: Codes, uniform: Floats, z: Floats) -> None:
     """Draw the cells of a block that are still missing, given the others."""
     columns = one.view.tree.gaussians[g].columns
+    densities = one.view.own(g)
+    if densities is not None:
+        j = int(columns[0])
+        missing = np.flatnonzero(np.isnan(z[:, j]))
+        z[missing, j] = densities.draw(state[missing], uniform[missing, j])
+        return
     kernel = one.view.states[g]
     known = np.ascontiguousarray(z[:, columns])
     normal = np.ascontiguousarray(ndtri(uniform[:, columns]))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from jointprob import _query
+from jointprob.density import Gaussians
 from jointprob.encode import Encoding
 from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Codes, Floats, LatentTree, Points, Sizes
@@ -18,6 +19,7 @@ from jointprob.joint.tree import Codes, Floats, LatentTree, Points, Sizes
 Mask = NDArray[np.bool_]
 
 FEW_ROWS = 100.0  # a score of 2.6
+UNUSED = _query.States(np.zeros((1, 1)), np.ones((1, 1, 1)))
 
 
 class Place(NamedTuple):
@@ -177,8 +179,16 @@ class View:
 
     @cached_property
     def states(self) -> tuple[_query.States, ...]:
-        """The Gaussians of each numeric block."""
-        return tuple(_query.States(g.means.copy(), g.covariances) for g in self.tree.gaussians)
+        """The Gaussians of each numeric block; `UNUSED` where its densities are the user's own."""
+        return tuple(
+            _query.States(g.means.copy(), g.covariances) if isinstance(g, Gaussians) else UNUSED
+            for g in self.tree.gaussians
+        )
+
+    def own(self, g: int) -> Any:
+        """Block g's densities where they are of a family of the user's own, else None."""
+        densities = self.tree.gaussians[g]
+        return None if isinstance(densities, Gaussians) else densities
 
     def alone(self, g: int, position: int) -> tuple[Floats, Floats]:
         """Mean and deviation of one column of Gaussian block g in every state."""
