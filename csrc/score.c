@@ -38,32 +38,32 @@ static int is_full(const jp_scorer *s)
 }
 
 /* Takes `bytes` from the work space, or only counts them while `base` is NULL. */
-static void *take(char *base, int64_t *used, int64_t bytes)
+static void *take_rows(char *base, int64_t *used, int64_t bytes)
 {
     void *at = base ? base + *used : NULL;
     *used += (bytes + 63) & ~(int64_t)63;
     return at;
 }
 
-static int64_t lay_out(const jp_scorer *s, char *base, work_space *w)
+static int64_t lay_out_rows(const jp_scorer *s, char *base, work_space *w)
 {
     const int full = is_full(s);
     const int64_t n = w->tile = full ? FULL_ROWS : ROWS;
     int64_t used = 0;
-    w->cells = take(base, &used, n * 8);
-    w->codes = take(base, &used, n * s->n_codes * 4);
-    w->z = take(base, &used, s->n_encodings * n * s->n_numeric * 4);
-    w->log_jacobian = take(base, &used, s->n_encodings * n * 8);
-    w->part = take(base, &used, n * s->most_gauss_columns * 4);
-    w->leaf = take(base, &used, n * s->most_leaves * 4);
-    w->log_scale = take(base, &used, n * 8);
-    w->log_prob = take(base, &used, s->n_members * n * 8);
-    w->blanked = take(base, &used, full ? n * s->n_codes * 4 : 0);
-    w->cavity = take(base, &used, full ? n * s->most_states * 4 : 0);
-    w->posterior = take(base, &used, full ? n * s->most_states * 4 : 0);
-    w->state_at = take(base, &used, full ? s->most_blocks * 8 : 0);
-    w->mass = take(base, &used, full ? s->n_members * n * s->most_levels * 8 : 0);
-    w->stage = take(base, &used, 0);
+    w->cells = take_rows(base, &used, n * 8);
+    w->codes = take_rows(base, &used, n * s->n_codes * 4);
+    w->z = take_rows(base, &used, s->n_encodings * n * s->n_numeric * 4);
+    w->log_jacobian = take_rows(base, &used, s->n_encodings * n * 8);
+    w->part = take_rows(base, &used, n * s->most_gauss_columns * 4);
+    w->leaf = take_rows(base, &used, n * s->most_leaves * 4);
+    w->log_scale = take_rows(base, &used, n * 8);
+    w->log_prob = take_rows(base, &used, s->n_members * n * 8);
+    w->blanked = take_rows(base, &used, full ? n * s->n_codes * 4 : 0);
+    w->cavity = take_rows(base, &used, full ? n * s->most_states * 4 : 0);
+    w->posterior = take_rows(base, &used, full ? n * s->most_states * 4 : 0);
+    w->state_at = take_rows(base, &used, full ? s->most_blocks * 8 : 0);
+    w->mass = take_rows(base, &used, full ? s->n_members * n * s->most_levels * 8 : 0);
+    w->stage = take_rows(base, &used, 0);
     return used;
 }
 
@@ -80,7 +80,7 @@ int64_t jp_score_work_size(const jp_scorer *scorer)
             most = size > most ? size : most;
         }
     }
-    return lay_out(scorer, NULL, &w) + most + 64;
+    return lay_out_rows(scorer, NULL, &w) + most + 64;
 }
 
 static int64_t total_states(const jp_tree *tree)
@@ -316,7 +316,7 @@ int jp_score_rows(const jp_scorer *scorer, const double *rows, int64_t start, in
 {
     const jp_scorer *s = scorer;
     work_space w;
-    lay_out(s, (char *)(((uintptr_t)work + 63) & ~(uintptr_t)63), &w);
+    lay_out_rows(s, (char *)(((uintptr_t)work + 63) & ~(uintptr_t)63), &w);
     for (int64_t at = start; at < stop; at += w.tile) {
         const double *tile = rows + at * s->n_columns;
         const int64_t n = stop - at < w.tile ? stop - at : w.tile;

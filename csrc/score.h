@@ -76,8 +76,10 @@ int64_t jp_score_work_size(const jp_scorer *scorer);
    asked for; rows before it may have been written. */
 int jp_score_rows(const jp_scorer *scorer, const double *rows, int64_t start, int64_t stop, void *work, double *out);
 
-/* What the package hands out to other compiled code, in a capsule of the name JP_SCORE_CAPSULE. */
+/* What the package hands out to other compiled code, in a capsule that PyCapsule_Import finds; the attribute
+   `capsule` of a Python Scorer holds its jp_scorer. */
 #define JP_SCORE_CAPSULE "jointprob._C_API"
+#define JP_SCORER_CAPSULE "jp_scorer"
 
 typedef struct {
     int64_t version; /* JP_SCORE_VERSION of the package; at least that of the header it is used with */

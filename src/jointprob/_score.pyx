@@ -18,6 +18,7 @@ cdef extern from "score.h" nogil:
     int JP_ERR_VALUE
     int64_t JP_SCORE_VERSION
     const char *JP_SCORE_CAPSULE
+    const char *JP_SCORER_CAPSULE
 
     ctypedef struct jp_piece:
         pass
@@ -295,7 +296,7 @@ cdef class Kernel:
     @property
     def capsule(self):
         """The ``jp_scorer`` in a capsule of that name, which keeps this object alive."""
-        capsule = PyCapsule_New(&self.c, "jp_scorer", _let_go)
+        capsule = PyCapsule_New(&self.c, JP_SCORER_CAPSULE, _let_go)
         PyCapsule_SetContext(capsule, <void *>self)
         Py_INCREF(self)
         return capsule
