@@ -14,6 +14,7 @@ STAGES = {
     "_density": ["density"],
     "_joint": ["joint", "joint_em", "joint_adapt"],
     "_query": ["query"],
+    "_score": ["score", "encode", "density", "joint"],
     "_forest": [
         "forest",
         "forest_boost",

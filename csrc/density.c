@@ -69,7 +69,7 @@ typedef struct {
     keyed_row *keys;   /* (JP_GAUSS_TILE) */
 } gauss_work;
 
-static int64_t lay_out(const jp_gauss *g, char *base, gauss_work *w)
+static int64_t lay_out_gauss(const jp_gauss *g, char *base, gauss_work *w)
 {
     int64_t used = 0, t = triangle(g->n_columns);
     w->factor = (double *)(base + used), used += t * 64;
@@ -83,7 +83,7 @@ static int64_t lay_out(const jp_gauss *g, char *base, gauss_work *w)
 int64_t jp_gauss_work_size(const jp_gauss *gauss)
 {
     gauss_work w;
-    return lay_out(gauss, (char *)64, &w) + 64;
+    return lay_out_gauss(gauss, (char *)64, &w) + 64;
 }
 
 JP_INLINE jp_pattern pattern_of(const jp_gauss *g, uint64_t missing, int32_t *observed, gauss_work *w)
@@ -127,7 +127,7 @@ int jp_gauss_leaf(const jp_gauss *gauss, const float *z, const int64_t *rows, in
     gauss_work w;
     int32_t observed[JP_MAX_GAUSS_COLUMNS];
     if (gauss->n_columns > JP_MAX_GAUSS_COLUMNS) return JP_ERR_SIZE;
-    lay_out(gauss, (char *)(((uintptr_t)work + 63) & ~(uintptr_t)63), &w);
+    lay_out_gauss(gauss, (char *)(((uintptr_t)work + 63) & ~(uintptr_t)63), &w);
     for (int64_t first = start; first < stop; first += JP_GAUSS_TILE) {
         int64_t n = stop - first < JP_GAUSS_TILE ? stop - first : JP_GAUSS_TILE;
         sort_rows(gauss, z, rows, first, n, w.keys);
@@ -209,7 +209,7 @@ JP_INLINE void complete_row(const jp_gauss *g, int64_t s, const float *z, const 
     }
 }
 
-JP_INLINE void add_outer(int64_t d, double weight, const double *x, double *square)
+JP_INLINE void add_square(int64_t d, double weight, const double *x, double *square)
 {
     for (int64_t i = 0; i < d; i++) {
         double scaled = weight * x[i];
@@ -231,7 +231,7 @@ JP_INLINE void add_row(const jp_gauss *g, int64_t s, double weight, const float 
         for (int64_t j = 0; j < d; j++) x[j] = (double)z[j];
     sums->weight[s] += weight;
     for (int64_t j = 0; j < d; j++) sums->sum[s * d + j] += weight * x[j];
-    add_outer(d, weight, x, square);
+    add_square(d, weight, x, square);
     for (int64_t a = 0; a < m; a++)
         for (int64_t b = 0; b <= a; b++) square[at(missing[a], missing[b])] += weight * covariance[a * m + b];
 }

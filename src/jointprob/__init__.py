@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .estimators.outliers import JEPAOutlierDetector
     from .estimators.regressor import JEPARegressor
     from .query import Conditional, Joint
+    from .score import Scorer
     from .versions import get_include, show_versions
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "JEPARegressor",
     "Joint",
     "JointFeatures",
+    "Scorer",
     "__version__",
     "get_include",
     "show_versions",
@@ -36,6 +38,7 @@ __all__ = [
 
 # Names are imported on first use: `import jointprob` alone loads neither NumPy nor scikit-learn.
 _HOME = {
+    "_C_API": "._score",
     "Conditional": ".query",
     "JEPAClassifier": ".estimators.classifier",
     "JEPADensity": ".estimators.density",
@@ -44,6 +47,7 @@ _HOME = {
     "JEPARegressor": ".estimators.regressor",
     "Joint": ".query",
     "JointFeatures": ".adapt.features",
+    "Scorer": ".score",
     "get_include": ".versions",
     "show_versions": ".versions",
 }

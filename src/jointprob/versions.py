@@ -19,15 +19,17 @@ def get_include() -> str:
     Returns
     -------
     folder : str
-        Give it to the compiler as ``-I``; holds ``jp.h``, ``philox.h`` and one header a stage.
+        Give it to the compiler as ``-I``; holds ``jp.h``, ``philox.h`` and one header a stage;
+        ``score.h`` is the one of the C interface.
 
     Examples
     --------
     >>> import jointprob, os
-    >>> os.path.basename(jointprob.get_include())
-    'include'
+    >>> os.path.isfile(os.path.join(jointprob.get_include(), "jp.h"))
+    True
     """
-    return str(Path(__file__).parent / "include")
+    installed = Path(__file__).parent / "include"
+    return str(installed if installed.is_dir() else Path(__file__).parents[2] / "csrc")
 
 
 def versions() -> dict[str, str]:

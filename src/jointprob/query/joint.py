@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,9 @@ from jointprob.restore import to_container
 from jointprob.schema import Schema, preview
 from jointprob.table import Table
 from jointprob.threads import run_blocks
+
+if TYPE_CHECKING:
+    from jointprob.score import Scorer
 
 SAMPLE_ROWS = 4096  # drawn at once
 
@@ -320,6 +324,114 @@ class Joint:
         self.refuse_families("fine_tune does not move them")
         seed = seed_of(random_state) % 2**31
         return transfer(self, X, sample_weight, strength, categorical_features, seed, n_jobs).joint
+
+    # ---- service ----
+
+    def compile(self, outputs: str | tuple[Any, ...] | list[Any] = "log_prob") -> Scorer:
+        """A scorer of plain arrays, for service: no frame is read and no name looked up.
+
+        Parameters
+        ----------
+        outputs : str, tuple, or list of them
+            "log_prob": log density of the row, nats (0 if nothing is known of it).
+            ("levels", column): probabilities of a categorical column's levels given the row's other
+            cells; the column's own cell is not looked at.
+            "subsets": P(subset | row) at the root block of the heaviest member.
+
+        Returns
+        -------
+        Scorer
+            Called with a row, float64 (n_columns,), or rows, float64 (n_rows, n_columns), it
+            returns a float or float64 (n_rows,) for "log_prob", else float64 (..., n_outputs).
+            Columns stand in the order of `schema`. Numeric cells are numbers, NaN where missing;
+            categorical cells are codes by ``scorer.levels[column]``: -1 or NaN is missing, -2 and
+            every code past the last a level that fit did not see.
+
+        Raises
+        ------
+        ValueError
+            Unknown outputs and columns; when called: rows of another shape, infinity, cells of a
+            categorical column that are no codes.
+
+        Notes
+        -----
+        The kernels are those of `log_prob`, so the answers differ by rounding in the mixture of
+        members alone, 1e-12 relative. The tables are shared with the joint, not copied.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from jointprob import JEPADensity
+        >>> rng = np.random.default_rng(0)
+        >>> size = rng.choice(["S", "L"], 300)
+        >>> weight = rng.normal(np.where(size == "S", 2.0, 6.0))
+        >>> model = JEPADensity(n_trees=1, random_state=0)
+        >>> joint = model.fit({"size": size, "weight": weight}).joint_
+        >>> scorer = joint.compile()
+        >>> scorer.columns, scorer.levels["size"]
+        (('size', 'weight'), ('L', 'S'))
+        >>> bool(scorer(np.array([0.0, 6.0])) > scorer(np.array([1.0, 6.0])))
+        True
+        >>> joint.compile(("levels", "size"))(np.array([[np.nan, 2.0], [np.nan, 6.0]])).round()
+        array([[0., 1.],
+               [1., 0.]])
+        """
+        # The stage after this one: imported where it is asked for, so that imports run one way.
+        from jointprob.score import Scorer
+
+        return Scorer(self, outputs if isinstance(outputs, list) else [outputs])
+
+    def export_c(
+        self,
+        folder: str | os.PathLike[str],
+        name: str = "joint",
+        outputs: str | tuple[Any, ...] | list[Any] = "log_prob",
+    ) -> tuple[Path, Path]:
+        """Write C source that scores rows without Python.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there; what stands in the two files is replaced.
+        name : str
+            Of the files and of the functions in them: a C identifier.
+        outputs : str, tuple, or list of them
+            As in `compile`, where rows and codes are described too.
+
+        Returns
+        -------
+        header, source : Path
+            ``NAME.h`` declares ``NAME_work_size`` and ``NAME_rows`` and lists columns and codes.
+            ``NAME.c`` needs a C11 compiler with GNU extensions (GCC, Clang) and ``-lm``, nothing
+            else; programs may hold several of them.
+
+        Raises
+        ------
+        ValueError
+            A name that is no C identifier, unknown outputs.
+        OSError
+            If a file cannot be written.
+
+        Notes
+        -----
+        The answers are those of `compile`, to 1e-6 of their magnitude: compilers round products
+        differently. About 12 bytes of source for each number of the model; a log density needs
+        few of them.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> from jointprob import JEPADensity
+        >>> X = np.random.default_rng(0).normal(size=(200, 2))
+        >>> joint = JEPADensity(n_trees=1, random_state=0).fit(X).joint_
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     header, source = joint.export_c(folder)
+        ...     print(header.name, "int joint_rows(" in header.read_text())
+        joint.h True
+        """
+        from jointprob.score.export import export_c
+
+        return export_c(self, folder, name, outputs if isinstance(outputs, list) else [outputs])
 
     # ---- files ----
 
