@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
@@ -29,7 +28,6 @@ ROWS_PER_LEVEL = 20.0
 BLOCK_ROWS = 8192  # z and log-Jacobian of a block stay in the second-level cache
 
 MISSING = -1
-FARTHEST_SCORE = 3e38  # that a float32 holds
 CONTINUOUS = 0  # code of a companion column: the value is not an atom
 
 
@@ -104,14 +102,6 @@ class Encoding:
         """Columns of z whose densities are of the user's own."""
         return {j: m for j, m in enumerate(self.marginals) if isinstance(m, AsItIs)}
 
-    def with_families(self, families: Mapping[int, AsItIs]) -> Encoding:
-        """The encoding that leaves these columns of z as they are."""
-        return replace(
-            self,
-            marginals=tuple(families.get(j, m) for j, m in enumerate(self.marginals)),
-            atoms=tuple(np.empty(0) if j in families else a for j, a in enumerate(self.atoms)),
-        )
-
     def encode(self, table: Table, n_jobs: int | None = None) -> Encoded:
         """Encode the rows of a table.
 
@@ -135,7 +125,7 @@ class Encoding:
     def _encode_rows(self, inputs: list[Floats], encoded: Encoded, start: int, stop: int) -> None:
         for j, (x, marginal) in enumerate(zip(inputs, self.marginals, strict=True)):
             if isinstance(marginal, AsItIs):
-                encoded.z[start:stop, j] = np.clip(x[start:stop], -FARTHEST_SCORE, FARTHEST_SCORE)
+                encoded.z[start:stop, j] = marginal.cells(x[start:stop])
                 continue
             place = self.companion_of[j]
             _encode.encode_column(

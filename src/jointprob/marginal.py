@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 FARTHEST = 1e300  # values beyond count as this; it leaves room to subtract and to double
 
+FARTHEST_CELL = 3e38  # that a float32 holds
+
 
 @dataclass(frozen=True, eq=False)
 class Marginal:
@@ -123,6 +125,10 @@ class AsItIs(Marginal):
         """With knots that mean nothing."""
         unused = standardising(0.0, 1.0)
         return cls(unused.x, unused.z, unused.slope, unused.tail, family, name)
+
+    def cells(self, x: Floats) -> npt.NDArray[np.float32]:
+        """The values as trees read them; those beyond 3e38 count as that."""
+        return np.clip(x, -FARTHEST_CELL, FARTHEST_CELL).astype(np.float32)
 
     def forward(self, x: npt.ArrayLike) -> tuple[Floats, Floats]:
         """The values themselves, and a slope of 1."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -422,9 +423,18 @@ def views_of(
     table = table.take(rows)
     encodings = fit_encodings(table, weight, n_jobs, atoms)
     if families:
-        encodings = encodings[0].with_families(families), encodings[1].with_families(families)
+        encodings = _left_alone(encodings[0], families), _left_alone(encodings[1], families)
     kept = encodings if encodings[0].numeric else encodings[:1]
     return [_view(e, table, weight, validation, held_weight, n_jobs) for e in kept]
+
+
+def _left_alone(encoding: Encoding, families: Mapping[int, AsItIs]) -> Encoding:
+    """The encoding that leaves some columns of z as they are."""
+    return replace(
+        encoding,
+        marginals=tuple(families.get(j, m) for j, m in enumerate(encoding.marginals)),
+        atoms=tuple(np.empty(0) if j in families else a for j, a in enumerate(encoding.atoms)),
+    )
 
 
 def _view(
