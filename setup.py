@@ -11,8 +11,8 @@ from setuptools import Extension, setup
 STAGES = {
     "_encode": ["encode"],
     "_partition": ["partition"],
-    "_density": ["density"],
-    "_joint": ["joint", "joint_em", "joint_adapt"],
+    "_density": ["density", "density_em"],
+    "_joint": ["joint", "joint_adapt", "joint_draw", "joint_em", "joint_expect"],
     "_query": ["query"],
     "_score": ["score", "encode", "density", "joint"],
     "_forest": [

@@ -1,49 +1,15 @@
-/* One tile of rows on its way through a latent tree: the two passes that every query and EM share. */
+/* One tile of rows on its way through a latent tree: the passes that every query and EM share. */
 #ifndef JP_TILE_H
 #define JP_TILE_H
 
-#include "joint.h"
 #include "matmul.h"
 #include "sparse.h"
+#include "tile_work.h"
 
 #include <math.h>
 #include <string.h>
 
-#define JP_MAX_CELLS 64
-
-typedef enum {
-    JP_PASS_UP,   /* childless categorical blocks answer from their message table */
-    JP_PASS_DRAW, /* every block keeps its own state likelihoods */
-    JP_PASS_FULL  /* besides, messages reach the states that the parent's own cell rules out */
-} jp_pass;
-
-typedef struct {
-    const jp_tree *tree;
-    const jp_evidence *evidence;
-    jp_pass pass;
-    int64_t first, n;       /* rows first .. first + n of the call */
-    int64_t *state_at;      /* (n_blocks) offset of a block's states in a row of all states */
-    int64_t *message_at;    /* (n_blocks) offset of its message to the parent, likewise */
-    int32_t *level;         /* (n_blocks, JP_TILE) level, or -1 */
-    uint8_t *observed;      /* (n_blocks) */
-    uint8_t *cell;          /* (n_blocks, JP_TILE) cell, or n_cells for all states */
-    float *beta;            /* P(own cells and below | z), block by block (JP_TILE, n_states) */
-    float *message;         /* P(own cells and below | z_parent) (JP_TILE, n_states[parent]) */
-    float *below;           /* P(cells of the children and below | z), JP_PASS_FULL only */
-    float *pack_a, *pack_b;          /* (JP_TILE, widest) operands of one product */
-    float *spare;                    /* (widest) result of a product's padding rows */
-    int16_t *place;                  /* (widest + 64) nonzeros of one row */
-    const float *in[JP_TILE + JP_MATMUL_ROWS]; /* rows of one product */
-    float *out[JP_TILE + JP_MATMUL_ROWS];
-    int32_t exponent[JP_TILE];       /* log2 of what rescaling took out of a row */
-    double extra[JP_TILE];           /* log mass of unseen levels */
-    uint8_t dead[JP_TILE];           /* a row of probability zero */
-    int16_t order[JP_TILE];          /* rows grouped by (parent's cell, own cell) */
-} jp_tile;
-
 typedef struct { int64_t begin, end, parent_cell, own_cell; } jp_group;
-
-JP_INLINE int64_t jp_width(const jp_tree *t, int64_t b) { return t->n_states[b] / t->n_cells[b]; }
 
 /* The states that a cell leaves possible. */
 JP_INLINE void jp_range(const jp_tree *t, int64_t b, int64_t cell, int64_t *begin, int64_t *width)
@@ -124,6 +90,11 @@ JP_INLINE int64_t jp_groups(jp_tile *k, int64_t b, int all_parents, int all_own,
     const jp_tree *t = k->tree;
     int64_t p = t->parent[b], n_own = t->n_cells[b] + 1, n_keys = (t->n_cells[p] + 1) * n_own;
     const uint8_t *cell_p = k->cell + p * JP_TILE, *cell_b = k->cell + b * JP_TILE;
+    if (k->n == 1) { /* a row on its own need not be sorted */
+        groups[0] = (jp_group){0, 1, all_parents ? t->n_cells[p] : cell_p[0], all_own ? t->n_cells[b] : cell_b[0]};
+        k->order[0] = 0;
+        return 1;
+    }
     int16_t key[JP_TILE], count[(JP_MAX_CELLS + 1) * (JP_MAX_CELLS + 1) + 1];
     memset(count, 0, (size_t)(n_keys + 1) * sizeof(count[0]));
     for (int64_t i = 0; i < k->n; i++) {
@@ -268,9 +239,9 @@ JP_INLINE void jp_edge_up(jp_tile *k, int64_t b)
 JP_INLINE void jp_tile_up(jp_tile *k, double *log_prob)
 {
     const jp_tree *t = k->tree;
-    memset(k->exponent, 0, sizeof(k->exponent));
-    memset(k->extra, 0, sizeof(k->extra));
-    memset(k->dead, 0, sizeof(k->dead));
+    memset(k->exponent, 0, (size_t)k->n * sizeof(k->exponent[0]));
+    memset(k->extra, 0, (size_t)k->n * sizeof(k->extra[0]));
+    memset(k->dead, 0, (size_t)k->n);
     jp_read_levels(k);
     memset(k->observed, 0, (size_t)t->n_blocks);
     for (int64_t b = t->n_blocks - 1; b > 0; b--) {
@@ -321,6 +292,22 @@ JP_INLINE void jp_divide(float *restrict out, const float *restrict x, const flo
         r *= 2.0f - by[j] * r;
         out[j] = x[j] * r;
     }
+}
+
+/* pack_a[i] = P(z_parent | row) / message_b: all that is known at the parent but for block b; what that says
+   of block b's m states from b0 on goes to pack_b[i]. */
+JP_INLINE void jp_look_down(jp_tile *k, int64_t b, const int16_t *order, int64_t n, int64_t p0, int64_t wp,
+                         int64_t b0, int64_t m)
+{
+    const jp_tree *t = k->tree;
+    int64_t p = t->parent[b], hb = t->n_states[b];
+    for (int64_t i = 0; i < n; i++) {
+        float *above = k->pack_a + i * wp;
+        jp_divide(above, jp_beta(k, p, order[i]) + p0, jp_message(k, b, order[i]) + p0, wp);
+        k->in[i] = above;
+        k->out[i] = k->pack_b + i * m;
+    }
+    jp_multiply(k, n, m, wp, t->transition + t->transition_at[b] + p0 * hb + b0, hb);
 }
 
 #endif
