@@ -74,14 +74,16 @@ def log_prob(joint: Joint) -> Callable[[Any], float]:
     Examples
     --------
     >>> import numpy as np
-    >>> from numba import njit  # doctest: +SKIP
+    >>> from numba import njit
     >>> from jointprob import JEPADensity, jit
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
     >>> joint = JEPADensity(n_trees=1, random_state=0).fit(X).joint_
-    >>> log_prob = jit.log_prob(joint)  # doctest: +SKIP
-    >>> @njit  # doctest: +SKIP
+    >>> log_prob = jit.log_prob(joint)
+    >>> @njit
     ... def likeliest(rows):
     ...     return np.argmax(np.array([log_prob(row) for row in rows]))
+    >>> likeliest(np.array([[5.0, 5.0], [0.0, 0.0]]))
+    1
     """
     numba = numba_for("jit.log_prob")
     scorer = joint.compile()
