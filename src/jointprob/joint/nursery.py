@@ -135,10 +135,10 @@ class Nursery:
         """Work of growing one tree, in FLOPs of a matrix product that would take as long."""
         rows = self.views[view].rows
         k, g = plan.n_subsets, plan.n_gaussians
-        states = [plan.states(block) for block in plan.numeric_blocks]
+        blocks = plan.numeric_blocks + tuple((j,) for j in rows.families)
+        states = [plan.states(block) for block in blocks]
         gaussians = sum(
-            3 * len(block) * (len(block) + 12) * n
-            for block, n in zip(plan.numeric_blocks, states, strict=True)
+            3 * len(block) * (len(block) + 12) * n for block, n in zip(blocks, states, strict=True)
         )
         edges = sum(3 * k * k * (1 if n <= 2 else SMALL_GROUPS) + EDGE for n in rows.n_levels)
         edges += 6 * sum(sorted(states)[:-1]) * g + 2 * EDGE * (1 + len(states))

@@ -38,6 +38,7 @@ class Graph:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Any] = (
             outer._constants if outer else {}
         )
+        self._taken: set[str] = outer._taken if outer else set()  # by inputs and outputs
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
 
@@ -45,10 +46,14 @@ class Graph:
         """Add an operator of one output; arrays become constants. Returns its output."""
         names = [self.constant(x) if isinstance(x, np.ndarray) else x for x in inputs]
         domain = "ai.onnx.ml" if op in TRADITIONAL else ""
-        output = f"{op}_{next(self._names)}"
+        output = self._new(op)
         node = self._onnx.helper.make_node(op, names, [output], domain=domain, **attributes)
         self._nodes.append(node)
         return output
+
+    def _new(self, stem: str) -> str:
+        """A name for a tensor; no column is called so."""
+        return next(name for i in self._names if (name := f"{stem}_{i}") not in self._taken)
 
     def by_row(self, rows: Value, n_outputs: int, each: Callable[[Graph, Value], Value]) -> Value:
         """Something made of each row of integers on its own: float32 (n_rows, n_outputs).
@@ -61,7 +66,7 @@ class Graph:
             Is given a graph and a row in it, and returns what is made of it.
         """
         body, kinds = Graph(self), self._onnx.TensorProto
-        index, go_on = (f"{name}_{next(self._names)}" for name in ("index", "go_on"))
+        index, go_on = (self._new(stem) for stem in ("index", "go_on"))
         going = body("Identity", go_on)
         made = body("Identity", each(body, body("Gather", rows, index)))
         declare = self._onnx.helper.make_tensor_value_info
@@ -83,7 +88,7 @@ class Graph:
             repr(array.tolist()).encode() if text else array.tobytes(),
         )
         if key not in self._constants:
-            name = f"table_{len(self._constants)}"
+            name = self._new("table")
             own = array.astype(object) if text else np.asarray(array, order="C")
             self._constants[key] = self._onnx.numpy_helper.from_array(own, name)
         return str(self._constants[key].name)
@@ -92,12 +97,16 @@ class Graph:
         """An input (n_rows, n_columns) of strings or float64."""
         kind = self._onnx.TensorProto.STRING if text else self._onnx.TensorProto.DOUBLE
         shape: list[str | int | None] = ["n_rows", n_columns]
+        self._taken.add(name)
         self._inputs.append(self._onnx.helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def output(self, value: Value, name: str, dtype: Any, n_columns: int | None = None) -> None:
-        """Name an output, (n_rows,) or (n_rows, n_columns)."""
+        """Name an output, (n_rows,) or (n_rows, n_columns); if a column is so called, `_name`."""
         helper = self._onnx.helper
+        while name in self._taken:
+            name = f"_{name}"
+        self._taken.add(name)
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         shape = ["n_rows"] if n_columns is None else ["n_rows", n_columns]

@@ -481,7 +481,8 @@ class Joint:
         Returns
         -------
         onnx.ModelProto
-            Output ``log_prob``, float64 (n_rows,), nats. An array of numbers is one input ``X``,
+            Output ``log_prob``, float64 (n_rows,), nats; outputs that are called as a column is have
+            a ``_`` before their names. An array of numbers is one input ``X``,
             float64 (n_rows, n_columns). Any other table has an input (n_rows, 1) for each column
             that was not empty in fit, by its name (``x0``, ``x1`` by position for arrays): float64
             for numbers, and for levels that are numbers or booleans, NaN where missing; strings
