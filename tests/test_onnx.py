@@ -63,6 +63,11 @@ def test_density_of_every_pattern_of_missing_cells():
     check_density(fit_joint(X, n_gaussians=6), np.where(patterns, np.nan, X[:1]))
 
 
+def test_density_of_more_rows_with_missing_cells_than_are_held_at_once():
+    X = np.random.default_rng(0).normal(size=(400, 24)).cumsum(axis=1)
+    check_density(fit_joint(X, seeds=(0,), n_gaussians=16, n_epochs=1), holed(X, 0.1))
+
+
 def test_density_of_levels():
     """Levels that are numbers, negative and of no order; a column with the empty string."""
     rng = np.random.default_rng(0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
 LEAST_PIVOT = 1e-12  # as in gauss_lanes.h
+CHUNK = 1 << 20  # numbers of the covariances of rows with missing cells, at once
 
 
 def joint_graph(joint: Joint) -> Any:
@@ -141,8 +142,12 @@ def _numbers(graph: Graph, blocks: Sequence[Gaussians], rows: EncodedRows) -> Va
         holed = graph.reduce("ReduceMax", graph.cast(missing, np.int32), 1)
         at = graph("Transpose", graph("NonZero", holed), perm=[1, 0])
         row = graph("Squeeze", at, np.array([1]))
-        part = _eliminated(
-            graph, blocks, graph("Gather", filled, row), graph("Gather", missing, row)
+        n_made = len(blocks) * n_states
+        part = graph.in_chunks(
+            [graph("Gather", filled, row), graph("Gather", missing, row)],
+            max(1, CHUNK // (n_made * d * d)),
+            (np.float64, n_made),
+            lambda body, z, holes: _eliminated(body, blocks, z, holes),
         )
         by_row = graph("ScatterND", whole, at, part)
     return graph("Transpose", graph.reshape(by_row, 0, len(blocks), n_states), perm=[1, 0, 2])

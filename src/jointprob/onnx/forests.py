@@ -97,8 +97,9 @@ def sum_of_leaves(graph: Graph, trees: Trees, bins: Bins, both_ways: bool) -> Va
     """
     packed = Packed(trees, bins.order)
     if both_ways:
-        return graph.by_row(
-            bins.cells, trees.n_outputs, lambda body, row: _expected(body, packed, row)
+        made = np.float32, trees.n_outputs
+        return graph.in_chunks(
+            [bins.cells], 1, made, lambda body, row: _expected(body, packed, row)
         )
     moved = graph("Mod", graph("Add", bins.cells, np.array(1)), np.array(N_BINS))
     features = graph.cast(graph("Concat", bins.cells, moved, axis=1), np.float32)
@@ -155,11 +156,11 @@ def _ensemble(packed: Packed, trees: Trees) -> dict[str, Any]:
 
 
 def _expected(graph: Graph, packed: Packed, row: Value) -> Value:
-    """Expected value of the leaves of one row that goes both ways where it misses a cell.
+    """Expected value of the leaves of a row, (1, n_columns), that goes both ways at missing cells.
 
     From the deepest nodes up: a leaf's own value, or that of the children by their shares.
     """
-    below: Value = ""
+    row, below = graph("Squeeze", row, np.array([0])), ""
     for depth in reversed(range(len(packed.levels))):
         nodes = packed.levels[depth]
         leaf = packed.is_leaf[nodes]
@@ -181,4 +182,4 @@ def _expected(graph: Graph, packed: Packed, row: Value) -> Value:
         place[~leaf] = np.arange(len(inner))
         spread = graph("Gather", mean, place)
         below = graph("Where", leaf[:, None], value, spread)
-    return graph.reduce("ReduceSum", below, 0)
+    return graph.reduce("ReduceSum", below, 0, keep=True)

@@ -16,6 +16,7 @@ MOST_BYTES = 2**31 - 1  # of one protobuf message
 
 Value = str  # name of a tensor in the graph
 Input = str | NDArray[Any]
+Chunk = Callable[..., Value]
 
 
 class Graph:
@@ -55,29 +56,47 @@ class Graph:
         """A name for a tensor; no column is called so."""
         return next(name for i in self._names if (name := f"{stem}_{i}") not in self._taken)
 
-    def by_row(self, rows: Value, n_outputs: int, each: Callable[[Graph, Value], Value]) -> Value:
-        """Something made of each row of integers on its own: float32 (n_rows, n_outputs).
+    def in_chunks(
+        self, inputs: list[Value], size: int, made: tuple[Any, int], each: Chunk
+    ) -> Value:
+        """Something made of some rows at a time, (n_rows, n_made).
 
         Parameters
         ----------
-        rows : int64 (n_rows, n_columns)
-        n_outputs : int
+        inputs : list of (n_rows, ...)
+        size : int
+            Rows of a chunk, at most; the last chunk is filled up with the last row.
+        made : dtype, int
+            Of what is made, and how many numbers a row gets.
         each : callable
-            Is given a graph and a row in it, and returns what is made of it.
+            Is given a graph and a chunk of each input in it; returns (n_chunk, n_made).
         """
+        dtype, n_made = made
+        n_rows = self("Gather", self("Shape", inputs[0]), np.array(0))
+        step = self("Max", self("Min", n_rows, np.array(size)), np.array(1))
+        n_chunks = self("Div", self("Sub", self("Add", n_rows, step), np.array(1)), step)
+        steps = self("Range", np.array(0), step, np.array(1))
+        end = self("Sub", n_rows, np.array(1))
         body, kinds = Graph(self), self._onnx.TensorProto
         index, go_on = (self._new(stem) for stem in ("index", "go_on"))
-        going = body("Identity", go_on)
-        made = body("Identity", each(body, body("Gather", rows, index)))
-        declare = self._onnx.helper.make_tensor_value_info
-        inner = self._onnx.helper.make_graph(
+        rows = body("Min", body("Add", body("Mul", index, step), steps), end)
+        parts = [body("Gather", x, rows) for x in inputs]
+        going, out = body("Identity", go_on), body("Identity", each(body, *parts))
+        declare, helper = self._onnx.helper.make_tensor_value_info, self._onnx.helper
+        inner = helper.make_graph(
             body._nodes,
-            "each_row",
+            "chunk",
             [declare(index, kinds.INT64, []), declare(go_on, kinds.BOOL, [])],
-            [declare(going, kinds.BOOL, []), declare(made, kinds.FLOAT, [n_outputs])],
+            [
+                declare(going, kinds.BOOL, []),
+                declare(out, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), [None, n_made]),
+            ],
         )
-        n_rows = self("Gather", self("Shape", rows), np.array(0))
-        return self("Loop", n_rows, "", body=inner)
+        chunks = self("Loop", n_chunks, "", body=inner)
+        every = self("Unsqueeze", self("Mul", n_chunks, step), np.array([0]))
+        whole = self("Reshape", chunks, self("Concat", every, np.array([n_made]), axis=0))
+        last = self("Unsqueeze", n_rows, np.array([0]))
+        return self("Slice", whole, np.array([0]), last, np.array([0]))
 
     def constant(self, array: NDArray[Any]) -> Value:
         """A tensor that the graph holds; equal ones are held once."""

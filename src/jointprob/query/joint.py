@@ -501,8 +501,7 @@ class Joint:
         Operators of ai.onnx 18, and of ai.onnx.ml 3 for strings. Computed in float64 from the
         joint's float32 tables, so equal to `log_prob` to what float32 rounds there: a millionth of
         the larger of 1 and the row's farthest log density. Missing cells are integrated out. A row
-        that misses some numbers of a block needs as many numbers of memory as the block's states
-        times its columns squared. Of a joint, the density alone is held: take
+        that misses some numbers of a block takes longer. Of a joint, the density alone is held: take
         ``joint.marginal(columns)`` for that of some columns.
 
         Examples
