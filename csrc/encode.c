@@ -1,12 +1,13 @@
 /* Marginal transform of numeric columns. Rows go in tiles: every loop over a tile is branch-free
-   and vectorises (gathers from the knots); the rare rows in the tails are mended one by one. */
+   and vectorises (gathers from the knots); the rare rows in the tails are mended one by one. A few
+   rows make a short tile: the size n of a tile is one of two constants wherever it is inlined. */
 #include "encode.h"
 #include "jp.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { TILE = 128 };
+enum { TILE = 128, SHORT_TILE = 8 };
 
 static const double X_LIMIT = 1e300;    /* leaves room to subtract and to multiply by 2 */
 static const double MIN_SLOPE = 1e-12;  /* of a piece, relative; below it rounding decides */
@@ -39,23 +40,23 @@ JP_INLINE double clip(double value, double low, double high)
 }
 
 /* position[i] = the last key <= x[i]; halving steps outside, rows inside. */
-JP_INLINE void search_tile(const double *restrict x, const jp_marginal *restrict marginal,
+JP_INLINE void search_tile(int n, const double *restrict x, const jp_marginal *restrict marginal,
                            int64_t *restrict position)
 {
     const double *restrict keys = marginal->keys;
-    for (int i = 0; i < TILE; i++)
+    for (int i = 0; i < n; i++)
         position[i] = 0;
     for (int64_t half = marginal->n_keys / 2; half > 0; half /= 2)
-        for (int i = 0; i < TILE; i++)
+        for (int i = 0; i < n; i++)
             position[i] += keys[position[i] + half] <= x[i] ? half : 0;
 }
 
-JP_INLINE void cubic_tile(const double *restrict x, const int64_t *restrict position,
+JP_INLINE void cubic_tile(int n, const double *restrict x, const int64_t *restrict position,
                           const jp_marginal *restrict marginal,
                           double *restrict z, double *restrict log_slope)
 {
     const double *restrict pieces = (const double *)marginal->pieces;
-    for (int i = 0; i < TILE; i++) {
+    for (int i = 0; i < n; i++) {
         const int64_t p = 8 * position[i];  /* x0, 1/dx, -log dx, z0, c1, c2, c3: see jp_piece */
         const double t = (x[i] - pieces[p]) * pieces[p + 1];
         const double c1 = pieces[p + 4], c2 = pieces[p + 5], c3 = pieces[p + 6];
@@ -73,11 +74,11 @@ static inline double log_stretch(const jp_tail *tail, double excess)
     return q < 1e300 ? log1p(q) : log(tail->slope) - log(tail->scale) + log(excess);
 }
 
-static void mend_tails(const double *restrict x, const jp_marginal *restrict marginal,
+static void mend_tails(int n, const double *restrict x, const jp_marginal *restrict marginal,
                        double *restrict z, double *restrict log_slope)
 {
     const jp_tail *lower = marginal->tails, *upper = marginal->tails + 1;
-    for (int i = 0; i < TILE; i++) {
+    for (int i = 0; i < n; i++) {
         if (!(x[i] < lower->x) && !(x[i] > upper->x))
             continue;
         const jp_tail *tail = x[i] < lower->x ? lower : upper;
@@ -87,34 +88,34 @@ static void mend_tails(const double *restrict x, const jp_marginal *restrict mar
     }
 }
 
-/* x holds TILE values within +-X_LIMIT or NaN. */
-JP_INLINE void forward_tile(const double *restrict x, const jp_marginal *restrict marginal,
+/* x holds n values within +-X_LIMIT or NaN. */
+JP_INLINE void forward_tile(int n, const double *restrict x, const jp_marginal *restrict marginal,
                             double *restrict z, double *restrict log_slope)
 {
     const double low = marginal->tails[0].x, high = marginal->tails[1].x;
     double inside[TILE];
     int64_t position[TILE];
     int outside = 0;
-    for (int i = 0; i < TILE; i++) {
+    for (int i = 0; i < n; i++) {
         inside[i] = clip(x[i], low, high);
         outside |= (x[i] < low) | (x[i] > high);
     }
-    search_tile(inside, marginal, position);
-    cubic_tile(inside, position, marginal, z, log_slope);
+    search_tile(n, inside, marginal, position);
+    cubic_tile(n, inside, position, marginal, z, log_slope);
     if (outside)
-        mend_tails(x, marginal, z, log_slope);
+        mend_tails(n, x, marginal, z, log_slope);
 }
 
-/* The last tile is filled up with its first row, so that kernels see whole tiles only. */
-JP_INLINE int load_tile(const double *restrict x, int64_t row, int64_t stop, double *restrict tile)
+/* A tile is filled up with its first row, so that kernels see whole tiles only. */
+JP_INLINE void load_tile(int n, const double *restrict x, int64_t n_rows, double *restrict tile)
 {
-    const int n = stop - row < TILE ? (int)(stop - row) : TILE;
-    for (int i = 0; i < n; i++)
-        tile[i] = clip(x[row + i], -X_LIMIT, X_LIMIT);
-    for (int i = n; i < TILE; i++)
+    for (int64_t i = 0; i < n_rows; i++)
+        tile[i] = clip(x[i], -X_LIMIT, X_LIMIT);
+    for (int64_t i = n_rows; i < n; i++)
         tile[i] = tile[0];
-    return n;
 }
+
+JP_INLINE int64_t rows_of_tile(int64_t row, int64_t stop) { return stop - row < TILE ? stop - row : TILE; }
 
 static int check_marginal(const jp_marginal *marginal, int64_t start, int64_t stop)
 {
@@ -125,6 +126,17 @@ static int check_marginal(const jp_marginal *marginal, int64_t start, int64_t st
     return JP_OK;
 }
 
+JP_INLINE void encode_forward(int n, const double *restrict x, int64_t n_rows,
+                              const jp_marginal *restrict marginal,
+                              double *restrict z, double *restrict log_slope)
+{
+    double tile[TILE], tile_z[TILE], tile_slope[TILE];
+    load_tile(n, x, n_rows, tile);
+    forward_tile(n, tile, marginal, tile_z, tile_slope);
+    memcpy(z, tile_z, 8 * (size_t)n_rows);
+    memcpy(log_slope, tile_slope, 8 * (size_t)n_rows);
+}
+
 JP_CLONES
 int jp_encode_forward(const double *restrict x, int64_t start, int64_t stop,
                       const jp_marginal *restrict marginal,
@@ -132,27 +144,46 @@ int jp_encode_forward(const double *restrict x, int64_t start, int64_t stop,
 {
     if (check_marginal(marginal, start, stop) != JP_OK)
         return JP_ERR_SIZE;
-    double tile[TILE], tile_z[TILE], tile_slope[TILE];
     for (int64_t row = start; row < stop; row += TILE) {
-        const size_t bytes = 8 * (size_t)load_tile(x, row, stop, tile);
-        forward_tile(tile, marginal, tile_z, tile_slope);
-        memcpy(z + row, tile_z, bytes);
-        memcpy(log_slope + row, tile_slope, bytes);
+        const int64_t n = rows_of_tile(row, stop);
+        if (n > SHORT_TILE) encode_forward(TILE, x + row, n, marginal, z + row, log_slope + row);
+        else encode_forward(SHORT_TILE, x + row, n, marginal, z + row, log_slope + row);
     }
     return JP_OK;
 }
 
 /* codes: 0 = continuous, 1.. = atom, -1 = missing; atoms turn into NaN. */
-JP_INLINE void find_atoms(const double *restrict atoms, int64_t n_atoms,
+JP_INLINE void find_atoms(int n, const double *restrict atoms, int64_t n_atoms,
                           double *restrict tile, int32_t *restrict codes)
 {
-    for (int i = 0; i < TILE; i++)
+    for (int i = 0; i < n; i++)
         codes[i] = tile[i] == tile[i] ? 0 : -1;
     for (int64_t a = 0; a < n_atoms; a++)
-        for (int i = 0; i < TILE; i++)
+        for (int i = 0; i < n; i++)
             codes[i] = tile[i] == atoms[a] ? (int32_t)a + 1 : codes[i];
-    for (int i = 0; i < TILE; i++)
+    for (int i = 0; i < n; i++)
         tile[i] = codes[i] > 0 ? (double)NAN : tile[i];
+}
+
+JP_INLINE void encode_column(int n, const double *restrict x, int64_t n_rows,
+                             const jp_marginal *restrict marginal,
+                             const double *restrict atoms, int64_t n_atoms,
+                             int32_t *restrict codes, int64_t codes_stride,
+                             float *restrict z, int64_t z_stride, double *restrict log_jacobian)
+{
+    double tile[TILE], tile_z[TILE], tile_slope[TILE];
+    int32_t tile_codes[TILE];
+    load_tile(n, x, n_rows, tile);
+    if (codes) {
+        find_atoms(n, atoms, n_atoms, tile, tile_codes);
+        for (int64_t i = 0; i < n_rows; i++)
+            codes[i * codes_stride] = tile_codes[i];
+    }
+    forward_tile(n, tile, marginal, tile_z, tile_slope);
+    for (int64_t i = 0; i < n_rows; i++)
+        log_jacobian[i] += tile[i] == tile[i] ? tile_slope[i] : 0.0;
+    for (int64_t i = 0; i < n_rows; i++)
+        z[i * z_stride] = (float)tile_z[i];
 }
 
 JP_CLONES
@@ -164,20 +195,16 @@ int jp_encode_column(const double *restrict x, int64_t start, int64_t stop,
 {
     if (check_marginal(marginal, start, stop) != JP_OK || n_atoms < 0)
         return JP_ERR_SIZE;
-    double tile[TILE], tile_z[TILE], tile_slope[TILE];
-    int32_t tile_codes[TILE];
     for (int64_t row = start; row < stop; row += TILE) {
-        const int n = load_tile(x, row, stop, tile);
-        if (codes) {
-            find_atoms(atoms, n_atoms, tile, tile_codes);
-            for (int i = 0; i < n; i++)
-                codes[(row + i) * codes_stride] = tile_codes[i];
-        }
-        forward_tile(tile, marginal, tile_z, tile_slope);
-        for (int i = 0; i < n; i++)
-            log_jacobian[row + i] += tile[i] == tile[i] ? tile_slope[i] : 0.0;
-        for (int i = 0; i < n; i++)
-            z[(row + i) * z_stride] = (float)tile_z[i];
+        const int64_t n = rows_of_tile(row, stop);
+        int32_t *own = codes ? codes + row * codes_stride : NULL;
+        float *to = z + row * z_stride;
+        if (n > SHORT_TILE)
+            encode_column(TILE, x + row, n, marginal, atoms, n_atoms, own, codes_stride, to, z_stride,
+                          log_jacobian + row);
+        else
+            encode_column(SHORT_TILE, x + row, n, marginal, atoms, n_atoms, own, codes_stride, to, z_stride,
+                          log_jacobian + row);
     }
     return JP_OK;
 }

@@ -15,8 +15,9 @@ cdef extern from "score.h" nogil:
 
     ctypedef struct jp_score_api:
         int64_t version
-        int64_t (*work_size)(const jp_scorer *)
-        int (*rows)(const jp_scorer *, const double *, int64_t, int64_t, void *, double *)
+        int64_t (*work_size)(const jp_scorer *) noexcept nogil
+        int (*rows)(const jp_scorer *, const double *, int64_t, int64_t, void *,
+                    double *) noexcept nogil
 
 
 cdef inline const jp_score_api *score_api() except NULL:

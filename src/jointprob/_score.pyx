@@ -108,11 +108,13 @@ cdef extern from "score.h" nogil:
 
     ctypedef struct jp_score_api:
         int64_t version
-        int64_t (*work_size)(const jp_scorer *)
-        int (*rows)(const jp_scorer *, const double *, int64_t, int64_t, void *, double *)
+        int64_t (*work_size)(const jp_scorer *) noexcept nogil
+        int (*rows)(const jp_scorer *, const double *, int64_t, int64_t, void *,
+                    double *) noexcept nogil
 
-    int64_t jp_score_work_size(const jp_scorer *)
-    int jp_score_rows(const jp_scorer *, const double *, int64_t, int64_t, void *, double *)
+    int64_t jp_score_work_size(const jp_scorer *) noexcept
+    int jp_score_rows(const jp_scorer *, const double *, int64_t, int64_t, void *,
+                      double *) noexcept
 
 
 cdef jp_score_api _api

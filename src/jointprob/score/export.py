@@ -108,7 +108,7 @@ def _columns(schema: Schema) -> str:
 
 def _comment(value: Any) -> str:
     """JSON that cannot end a comment."""
-    return json.dumps(value).replace("*/", "*\\/").replace("/*", "\\/*")
+    return json.dumps(value).replace("*", "\\u002a")
 
 
 # ---- the source ----

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from jointprob.density import Gaussians
 from jointprob.encode import Encoding
 from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Floats, LatentTree, Sizes
@@ -139,12 +140,18 @@ def _numeric(schema: Schema, encoding: Encoding, j: int) -> Numeric:
 
 
 def _tree(member: Member, encoding: int) -> Tree:
+    if not all(isinstance(densities, Gaussians) for densities in member.tree.gaussians):
+        raise ValueError(
+            "a column has densities of a family of your own; only joints of Gaussians compile"
+        )
     columns = [g.columns for g in member.tree.gaussians]
     together = np.concatenate([np.empty(0, np.int64), *columns]).astype(np.int64)
     return Tree(encoding, float(member.log_weight), member.tree, together)
 
 
 def _outputs(joint: Joint, wishes: Sequence[Wish]) -> list[Output]:
+    if not wishes:
+        raise ValueError("outputs is empty; allowed are 'log_prob', 'subsets', ('levels', column)")
     found: list[Output] = []
     for wish in wishes:
         kind, which, size = _output(joint, wish)

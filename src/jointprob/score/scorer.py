@@ -13,6 +13,7 @@ from jointprob import _score
 from jointprob.joint.tree import Floats
 from jointprob.schema import Level
 from jointprob.score.plan import Wish, plan_of
+from jointprob.table import conform
 from jointprob.threads import run_blocks
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ class Scorer(_score.Kernel):
     def levels(self) -> Mapping[str | int, tuple[Level, ...]]:
         found = {column.name: column.levels for column in self.joint.schema if column.is_categorical}
         return MappingProxyType(found)
+
+    def to_rows(self, X: Any) -> Floats:
+        """A table as rows of plain numbers, float64 (n_rows, n_columns).
+
+        Parameters
+        ----------
+        X : frame, array or dict
+            As for `Joint.log_prob`.
+        """
+        table = conform(X, self.joint.schema, estimator_name="Scorer")
+        return np.stack([np.asarray(cells, np.float64) for cells in table.columns], axis=1)
 
     def _call(self, rows: ArrayLike, out: Floats | None, n_jobs: int | None) -> float | Floats:
         """Anything but one row of float64 with one number for answer."""
