@@ -83,8 +83,12 @@ def test_density_of_levels():
 
 
 def test_marginals_have_graphs_too():
-    part = mixed_joint().marginal(["zero", "color"])
-    check_density(part, {name: mixed_table(50)[name] for name in ("zero", "color")})
+    """Blocks may be hidden, with others below them."""
+    X = mixed_table(50)
+    for columns in (["zero", "color"], ["flag"], ["a", "flag"], ["zero", "a", "b"]):
+        part = {name: X[name] for name in columns}
+        for apart in (False, True):
+            check_density(mixed_joint(apart).marginal(columns), part)
 
 
 def test_columns_may_have_the_names_of_other_tensors():

@@ -411,7 +411,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         -----
         Everything is held: forests, boosted trees, joints and both pools. Sums round in another
         order than in `predict_proba`, so probabilities agree to about a millionth. A row that
-        misses cells as no row did in fit takes longer, for it goes both ways down every tree.
+        misses cells as no row did in fit takes much longer, for it goes both ways down every tree,
+        which the graph does leaf by leaf.
         """
         from jointprob.onnx import classifier_graph
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob.density import Gaussians
-from jointprob.joint.tree import Floats, LatentTree
+from jointprob.joint.tree import Floats, LatentTree, Points
 from jointprob.onnx.columns import EncodedRows, encode_rows, read_columns
 from jointprob.onnx.graph import Graph, Value
 
@@ -54,16 +54,16 @@ def log_densities(graph: Graph, trees: Sequence[LatentTree], rows: EncodedRows) 
         if b in leaf_of:
             own = [t.gaussians[leaf_of[b]] for t in trees]
             said[b].append(_numbers(graph, own, rows))
-        above = np.stack([_transition(t, b) for t in trees])
+        above = np.stack([_transition(t, b).T for t in trees])
         if b and not said[b]:  # levels alone: their messages are looked up
             said[tree.parent[b]].append(_message_of_level(graph, trees, b, above, rows))
             continue
-        if b not in leaf_of:
-            said[b].append(_look_up(graph, _log(_emissions(trees, b)), tree, b, rows))
+        if tree.code_column[b] >= 0:
+            said[b].append(_look_up(graph, _emissions(trees, b), tree, b, rows))
         beta = graph.sum_up(said[b])
         top = graph.reduce("ReduceMax", beta, 2, keep=True)
         scaled = graph("Exp", graph("Sub", beta, top))
-        moved = graph("MatMul", scaled, np.ascontiguousarray(above.transpose(0, 2, 1)))
+        moved = graph("MatMul", scaled, graph.cast(graph.constant(above), np.float64))
         message = graph("Add", graph("Log", moved), top)
         if b:
             said[tree.parent[b]].append(message)
@@ -71,23 +71,22 @@ def log_densities(graph: Graph, trees: Sequence[LatentTree], rows: EncodedRows) 
     return log_prob if rows.log_jacobian is None else graph("Add", log_prob, rows.log_jacobian)
 
 
-def _transition(tree: LatentTree, b: int) -> Floats:
+def _transition(tree: LatentTree, b: int) -> Points:
     """P(state | state of the parent), (n_above, n_states)."""
     n_above = int(tree.n_states[tree.parent[b]]) if b else 1
     at, n = int(tree.transition_at[b]), int(tree.n_states[b])
-    table = tree.transition[at : at + n_above * n].reshape(n_above, n)
-    return table.astype(np.float64)
+    return tree.transition[at : at + n_above * n].reshape(n_above, n)
 
 
-def _emissions(trees: Sequence[LatentTree], b: int) -> Floats:
+def _emissions(trees: Sequence[LatentTree], b: int) -> Points:
     """P(level | state), (n_trees, n_levels + 2, n_states): last an unseen and a missing level."""
     return np.stack([_emission(tree, b) for tree in trees])
 
 
-def _emission(tree: LatentTree, b: int) -> Floats:
+def _emission(tree: LatentTree, b: int) -> Points:
     n, n_states = int(tree.n_levels[b]), int(tree.n_states[b])
     width = n_states // int(tree.n_cells[b])
-    out = np.zeros((n + 2, n_states))
+    out = np.zeros((n + 2, n_states), np.float32)
     first = width * tree.cell[tree.cell_at[b] : tree.cell_at[b] + n].astype(np.int64)
     at = int(tree.emission_at[b])
     own = tree.emission[at : at + n * width].reshape(n, width)
@@ -96,21 +95,18 @@ def _emission(tree: LatentTree, b: int) -> Floats:
     return out
 
 
-def _log(table: Floats) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(table))
-
-
-def _look_up(graph: Graph, table: Floats, tree: LatentTree, b: int, rows: EncodedRows) -> Value:
-    return graph("Gather", table, rows.codes[int(tree.code_column[b])], axis=1)
+def _look_up(graph: Graph, table: Points, tree: LatentTree, b: int, rows: EncodedRows) -> Value:
+    """Log of the entries of the rows' levels; tables are float32, as the kernels' are."""
+    log = graph("Log", graph.cast(graph.constant(table), np.float64))
+    return graph("Gather", log, rows.codes[int(tree.code_column[b])], axis=1)
 
 
 def _message_of_level(
-    graph: Graph, trees: Sequence[LatentTree], b: int, above: Floats, rows: EncodedRows
+    graph: Graph, trees: Sequence[LatentTree], b: int, above: Points, rows: EncodedRows
 ) -> Value:
-    table = _emissions(trees, b) @ above.transpose(0, 2, 1)
+    table = _emissions(trees, b).astype(np.float64) @ above
     table[:, -1] = 1.0  # a missing level says nothing
-    return _look_up(graph, _log(table), trees[0], b, rows)
+    return _look_up(graph, table.astype(np.float32), trees[0], b, rows)
 
 
 # ---- numbers ----

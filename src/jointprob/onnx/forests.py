@@ -160,26 +160,27 @@ def _expected(graph: Graph, packed: Packed, row: Value) -> Value:
 
     From the deepest nodes up: a leaf's own value, or that of the children by their shares.
     """
-    row, below = graph("Squeeze", row, np.array([0])), ""
-    for depth in reversed(range(len(packed.levels))):
-        nodes = packed.levels[depth]
-        leaf = packed.is_leaf[nodes]
-        value = np.where(leaf[:, None], packed.values[packed.leaf[nodes]], 0).astype(np.float32)
-        inner = nodes[~leaf]
+    row, below = graph.cast(graph("Squeeze", row, np.array([0])), np.int32), ""
+    goes_right = packed.sets.astype(np.float32).ravel()
+    for nodes in reversed(packed.levels):
+        is_leaf = packed.is_leaf[nodes]
+        leaves, inner = packed.leaf[nodes[is_leaf]], nodes[~is_leaf]
+        values = packed.values[leaves].astype(np.float32)
         if not len(inner):
-            below = graph.constant(value)
+            below = graph.constant(values)
             continue
-        own = graph("Gather", row, packed.column[inner])
-        missing = graph("Equal", own, np.array(MISSING_BIN))
-        at = graph("Add", own, N_BINS * packed.set[inner])
-        right = graph("Gather", packed.sets.astype(np.float32).ravel(), at)
-        right = graph("Where", missing, 1 - packed.share[inner], right)
+        own = graph("Gather", row, packed.column[inner].astype(np.int32))
+        missing = graph("Equal", own, np.array(MISSING_BIN, np.int32))
+        at = graph("Add", own, (N_BINS * packed.set[inner]).astype(np.int32))
+        right = graph("Where", missing, 1 - packed.share[inner], graph("Gather", goes_right, at))
+        right = graph("Unsqueeze", right, np.array([1]))
         pairs = graph.reshape(below, len(inner), 2, packed.values.shape[1])
         first, second = (graph("Gather", pairs, np.array(side), axis=1) for side in (0, 1))
-        right = graph("Unsqueeze", right, np.array([1]))
         mean = graph("Add", first, graph("Mul", right, graph("Sub", second, first)))
-        place = np.zeros(len(nodes), np.int64)
-        place[~leaf] = np.arange(len(inner))
-        spread = graph("Gather", mean, place)
-        below = graph("Where", leaf[:, None], value, spread)
+        place = np.empty(len(nodes), np.int32)
+        place[is_leaf], place[~is_leaf] = (
+            np.arange(len(leaves)),
+            len(leaves) + np.arange(len(inner)),
+        )
+        below = graph("Gather", graph("Concat", values, mean, axis=0), place)
     return graph.reduce("ReduceSum", below, 0, keep=True)
