@@ -35,8 +35,8 @@ static PyObject *score(PyObject *self, PyObject *args)
     (void)self;
     if (!PyArg_ParseTuple(args, "Oy*w*", &scorer, &rows, &out)) return NULL;
     const jp_score_api *api = PyCapsule_Import(JP_SCORE_CAPSULE, 0);
-    if (!api || api->version < JP_SCORE_VERSION || !(capsule = PyObject_GetAttrString(scorer, "capsule")))
-        return NULL;
+    if (!api || api->version < JP_SCORE_VERSION) return NULL;
+    if (!(capsule = PyObject_GetAttrString(scorer, "capsule"))) return NULL;
     const jp_scorer *model = PyCapsule_GetPointer(capsule, JP_SCORER_CAPSULE);
     if (!model) return NULL;
     void *work = PyMem_RawMalloc((size_t)api->work_size(model));
@@ -50,7 +50,9 @@ static PyObject *score(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {{"score", score, METH_VARARGS, ""}, {NULL, NULL, 0, NULL}};
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "through_c", .m_methods = methods};
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "through_c", .m_methods = methods
+};
 PyMODINIT_FUNC PyInit_through_c(void) { return PyModule_Create(&module); }
 """
 

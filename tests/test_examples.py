@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,13 @@ def test_questions_have_answers(capsys, monkeypatch):
     heavy, light = map(int, re.findall(r"progress (\d+) on average", out))
     known, unknown = map(int, re.search(r"columns (\d+), from none (\d+)", out).groups())
     assert heavy > light and known < unknown
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_c_says_what_python_says(capsys, monkeypatch):
+    out = run("scores_in_c.py", capsys, monkeypatch)
+    assert float(re.search(r"difference (\S+)", out)[1]) < 1e-6
+    assert "20 rows" in out and "strangest: row 19" in out
 
 
 def test_workers_answer_from_a_file():

@@ -13,6 +13,7 @@ import pytest
 import jointprob
 from jointprob import estimators
 from jointprob.__main__ import main
+from jointprob.score.export import STAGES
 from jointprob.versions import PACKAGES, versions
 
 HEAVY = ["matplotlib", "numba", "onnx", "pandas", "polars", "pyarrow"]
@@ -95,7 +96,8 @@ def test_package_holds_types_and_headers_but_no_sources():
     assert (PACKAGE / "py.typed").is_file()
     assert {path.stem for path in PACKAGE.glob("_*.pyi")} == set(glue_modules())
     assert {"jp.h", "philox.h"} <= {path.name for path in Path(jointprob.get_include()).iterdir()}
-    assert not [path for end in ("pyx", "c") for path in PACKAGE.rglob(f"*.{end}")]
+    sources = {path.name for end in ("pyx", "c") for path in PACKAGE.rglob(f"*.{end}")}
+    assert sources == {f"{stage}.c" for stage in STAGES}  # what Joint.export_c writes out
 
 
 @pytest.mark.parametrize("glue", sorted(path.stem for path in PACKAGE.glob("_*.pyi")))

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,7 @@ _C_API: Any
 
 class Kernel:
     work_size: int
-    def __new__(cls, plan: Plan) -> Any: ...
+    def __new__(cls, plan: Plan) -> Self: ...
     @property
     def address(self) -> int: ...
     @property

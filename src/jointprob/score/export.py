@@ -71,8 +71,9 @@ def header(schema: Schema, plan: Plan, outputs: Sequence[Wish], name: str) -> st
     upper = name.upper()
     return f"""/* A joint distribution of {len(schema)} columns, written by jointprob.
 
-   A row holds the columns in this order. A number is finite, NaN where it is missing. A category is a code; -1 or
-   NaN is missing, -2 and every code past the last a level that was not there when the model was fitted.
+   A row holds the columns in this order. A number is finite, NaN where it is missing. A category is
+   a code; -1 or NaN is missing, -2 and every code past the last a level that was not there when the
+   model was fitted.
 
 {_columns(schema)}
 
@@ -87,9 +88,9 @@ enum {{ {upper}_COLUMNS = {plan.n_columns}, {upper}_OUTPUTS = {plan.width} }};
 /* Bytes of work space for one thread's calls. */
 int64_t {name}_work_size(void);
 
-/* out (n_rows, {upper}_OUTPUTS): outputs of rows start..stop of rows (n_rows, {upper}_COLUMNS). Log densities are
-   in nats. Returns 0, or a negative number for infinity, for a code that is a fraction or below -2, and for a
-   posterior of a row of probability zero. */
+/* out (n_rows, {upper}_OUTPUTS): outputs of rows start..stop of rows (n_rows, {upper}_COLUMNS).
+   Log densities are in nats. Returns 0, or a negative number for infinity, for a code that is a
+   fraction or below -2, and for a posterior of a row of probability zero. */
 int {name}_rows(const double *rows, int64_t start, int64_t stop, void *work, double *out);
 
 #endif
@@ -116,7 +117,8 @@ def _comment(value: Any) -> str:
 
 def source(plan: Plan, name: str) -> str:
     parts = [
-        f'/* Written by jointprob: kernels, then the model. See {name}.h. */\n#include "{name}.h"\n',
+        f"/* Written by jointprob: kernels, then the model. See {name}.h. */\n",
+        f'#include "{name}.h"\n',
         '#if defined(__GNUC__)\n#pragma GCC diagnostic ignored "-Wunknown-pragmas"\n'
         '#pragma GCC diagnostic ignored "-Wunused-function"\n#endif\n',
         *kernels(),
@@ -150,11 +152,13 @@ def _inlined(file: str, seen: set[str]) -> str:
 def _model(plan: Plan) -> Iterator[str]:
     for m, member in enumerate(plan.members):
         yield from _member_arrays(m, member)
-    yield _structs("jp_score_member", "members", [_member(*pair) for pair in enumerate(plan.members)])
+    yield _structs(
+        "jp_score_member", "members", [_member(*pair) for pair in enumerate(plan.members)]
+    )
     yield from _columns_of(plan)
     outputs = [f"{{{o.kind}, {o.which}, {o.at}, {o.size}}}" for o in plan.outputs]
     yield _structs("jp_score_output", "outputs", outputs)
-    numbers = {
+    numbers: dict[str, int | str] = {
         "n_columns": plan.n_columns, "n_codes": plan.n_codes,
         "n_categorical": len(plan.categorical), "n_numeric": len(plan.numeric),
         "n_encodings": len(plan.marginals), "n_members": len(plan.members),
@@ -175,11 +179,11 @@ def _columns_of(plan: Plan) -> Iterator[str]:
     yield _structs("jp_score_categorical", "categorical", categorical)
     for j, numeric in enumerate(plan.numeric):
         yield _array(f"atoms_{j}", numeric.atoms)
-    numeric = [
+    views = [
         f"{{{n.column}, {n.companion}, {len(n.atoms)}, model_atoms_{j}}}"
         for j, n in enumerate(plan.numeric)
     ]
-    yield _structs("jp_score_numeric", "numeric", numeric)
+    yield _structs("jp_score_numeric", "numeric", views)
     views = []
     for e, marginals in enumerate(plan.marginals):
         for j, marginal in enumerate(marginals):

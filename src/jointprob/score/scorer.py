@@ -55,6 +55,8 @@ class Scorer(_score.Kernel):
 
     joint: Joint
     outputs: tuple[Wish, ...]
+    slices: tuple[slice, ...]
+    width: int
 
     def __new__(cls, joint: Joint, outputs: Sequence[Wish] = ("log_prob",)) -> Self:
         plan = plan_of(joint, outputs)
@@ -76,7 +78,9 @@ class Scorer(_score.Kernel):
 
     @property
     def levels(self) -> Mapping[str | int, tuple[Level, ...]]:
-        found = {column.name: column.levels for column in self.joint.schema if column.is_categorical}
+        found = {
+            column.name: column.levels for column in self.joint.schema if column.is_categorical
+        }
         return MappingProxyType(found)
 
     def to_rows(self, X: Any) -> Floats:
