@@ -481,12 +481,12 @@ class Joint:
         Returns
         -------
         onnx.ModelProto
-            Output ``log_prob``, float64 (n_rows,), nats; outputs that are called as a column is have
-            a ``_`` before their names. An array of numbers is one input ``X``,
-            float64 (n_rows, n_columns). Any other table has an input (n_rows, 1) for each column
-            that was not empty in fit, by its name (``x0``, ``x1`` by position for arrays): float64
-            for numbers, and for levels that are numbers or booleans, NaN where missing; strings
-            for levels that are strings, the empty string where missing, unless it is a level.
+            Output ``log_prob``, float64 (n_rows,), nats; where a column has this name, it is
+            ``_log_prob``. An array of numbers is one input ``X``, float64 (n_rows, n_columns). Any
+            other table has an input (n_rows, 1) for each column that was not empty in fit, by its
+            name (``x0``, ``x1`` by position for arrays): float64 for numbers, and for levels that
+            are numbers or booleans, NaN where missing; strings for levels that are strings, the
+            empty string where missing, unless it is a level.
 
         Raises
         ------
@@ -501,8 +501,8 @@ class Joint:
         Operators of ai.onnx 18, and of ai.onnx.ml 3 for strings. Computed in float64 from the
         joint's float32 tables, so equal to `log_prob` to what float32 rounds there: a millionth of
         the larger of 1 and the row's farthest log density. Missing cells are integrated out. A row
-        that misses some numbers of a block takes longer. Of a joint, the density alone is held: take
-        ``joint.marginal(columns)`` for that of some columns.
+        that misses some numbers of a block takes longer. Of a joint, the density alone is held;
+        that of some columns is ``joint.marginal(columns).to_onnx()``.
 
         Examples
         --------
