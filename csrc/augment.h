@@ -123,7 +123,8 @@ jp_augment_room jp_augment_resize_room, jp_augment_blur_room, jp_augment_noise_r
 
 /* A chain of maps: begin once an image (`in` is the whole image when the first step of the chain
    is the first of its stage, otherwise NULL: its rows are not there yet), then bands of rows.
-   dtype: of what goes in. */
+   dtype: of what goes in. Contrast is the first of its stage, or behind maps from bytes to bytes
+   that are: their table says what mean it meets. */
 int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const *steps,
                           int64_t n_steps, int32_t dtype, const jp_augment_view *in);
 int jp_augment_maps(const jp_augment_at *at, const jp_augment_step *const *steps,
