@@ -60,7 +60,7 @@ static void colour_row(const void *x, int32_t type, int64_t n, int32_t what, con
 {
     float pixels[3 * CHUNK];
     int64_t i = 0;
-    if (what == JP_COLOUR_ALIKE && type == JP_U8 && is_mean(m) && jp_has_triples())
+    if (what == JP_COLOUR_ALIKE && type == JP_U8 && is_mean(m) && jp_has_wide())
         i = jp_grey_triples(m, n, x, out);
     for (; i < n; i += CHUNK) {
         const int64_t take = n - i < CHUNK ? n - i : CHUNK;
