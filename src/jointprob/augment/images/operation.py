@@ -133,11 +133,12 @@ class Operation:
     def drawn(self, seed: int, epoch: int, position: int, indices: Integers) -> Drawn:
         """What it does to each image: a function of (seed, epoch, position, index) alone."""
         if self.n_draws == 0 and self.p == 1:
-            return Drawn(type(self).__name__, np.ones(len(indices), dtype=np.bool_), {})
+            return Drawn(type(self).__name__, all_of(len(indices)), {})
         uniforms = np.empty((len(indices), 1 + self.n_draws))
         _augment.uniforms(seed, epoch, position, indices, uniforms)
         values = self.draw(uniforms[:, 1:])
-        return Drawn(type(self).__name__, uniforms[:, 0] < self.p, values)
+        applied = all_of(len(indices)) if self.p == 1 else uniforms[:, 0] < self.p
+        return Drawn(type(self).__name__, applied, values)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
@@ -154,10 +155,19 @@ def local_step(
     """
     if isinstance(parameters, list):
         parameters = columns(len(frame), *parameters)
-    active = None if drawn.applied.all() else drawn.applied.view(np.uint8)
+    everywhere = drawn.applied is all_of(len(frame)) or drawn.applied.all()
+    active = None if everywhere else drawn.applied.view(np.uint8)
     fields = {"dtype": DTYPES[frame.dtype], "channels": frame.channels, **fields}
     return Step(kind, np.ascontiguousarray(parameters, dtype=np.float64), position=position,
                 active=active, **fields)  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def all_of(n: int) -> npt.NDArray[np.bool_]:
+    """An operation applied to all images; kept for the next batch, so not to be written to."""
+    applied = np.ones(n, dtype=np.bool_)
+    applied.flags.writeable = False
+    return applied
 
 
 @lru_cache(maxsize=16)
