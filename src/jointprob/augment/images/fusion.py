@@ -205,10 +205,16 @@ def _end(warp: Warp, result: Plan, position: int) -> None:
 
 
 def plan_masks(operations: list[Operation], drawn: list[Drawn], frame: Frame, fill: float) -> Plan:
-    """The geometric operations alone, by nearest neighbour, and with a border of `fill`."""
+    """What moves pixels alone: geometric operations by nearest neighbour, with a border of `fill`,
+    and those that put a part of one mask into another."""
     result = Plan([Part([], frame)], [], frame)
     warp = Warp.of(frame)
-    for operation, draw in zip(operations, drawn, strict=True):
+    for position, (operation, draw) in enumerate(zip(operations, drawn, strict=True)):
+        if operation.mixes_masks:
+            _end(warp, result, 0)
+            steps = operation.steps(draw, warp.frame, position)
+            result.parts.append(Part(steps, warp.frame))
+            warp = Warp.of(warp.frame)
         if not isinstance(operation, Geometric):
             continue
         nearest = _nearest(operation, fill)

@@ -10,8 +10,8 @@ How to add an operation: a subclass of `Operation` that says
 
 Operations that move pixels are subclasses of `Geometric` (``moves.py``) and say a matrix instead;
 consecutive ones are fused. An operation that reads other images of the batch has ``needs_batch``:
-its step is the first of a program of its own, whose images are all made by then. One that changes
-labels has a ``relabel``.
+its step is the first of a program of its own, whose images are all made by then; ``mixes_masks``
+says whether the same step is right for masks. One that changes labels has a ``relabel``.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ class Operation:
 
     n_draws: ClassVar[int] = 0
     needs_batch: ClassVar[bool] = False  # reads other images: begins a program of its own
+    mixes_masks: ClassVar[bool] = False  # whether those that do so take masks along
 
     def __init__(self, p: float = 1.0) -> None:
         self.p = between(p, 0.0, 1.0, "p")
