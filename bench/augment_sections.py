@@ -120,7 +120,7 @@ def _to_memcpy(runs: dict[tuple[str, str], Rates], operation: str) -> list[str]:
 def _what_each_does() -> str:
     batches = "; ".join(
         f"{n} images of {size} ({SOURCES[size]}), crops to {sets.CROPS[side]}, resized crops to "
-        f"{sets.RESIZED[side]}"
+        f"{sets.RESIZED[side]}, resizes to {sets.SMALLER[side]} and {sets.LARGER[side]}"
         for size, n in sets.N_IMAGES.items()
         for side in [int(size.split("x")[0])]
     )
@@ -130,7 +130,8 @@ def _what_each_does() -> str:
         "every call finds the caches as the others left them, one thread each; CPU "
         "time of the whole process. Every image has its own draws; rotation "
         f"-+{sets.ANGLE:.0f} degrees, noise of standard deviation {sets.SIGMA:.0f} of 255, blur "
-        f"{sets.BLUR}, resized crops of {sets.AREA[0]} to 1 of the area, bilinear everywhere; "
+        f"{sets.BLUR}, resized crops of {sets.AREA[0]} to 1 of the area, bilinear (a mean over the "
+        "area where a resize shrinks: INTER_AREA of OpenCV); "
         "pipeline: flip with probability 0.5, rotate, crop, noise. memcpy: as many bytes as the "
         "operation writes.\n\n"
         + "".join(f"- {_calls(name)}\n" for name in NAMES if name != "memory")

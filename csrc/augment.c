@@ -148,9 +148,20 @@ static int64_t list_steps(const jp_augment_program *p, int64_t image, const jp_a
     return n;
 }
 
-/* Elements of the stage that begins at list[0]; returns how many steps they hold. */
+/* Steps of the chain of maps that begins at list[0]; `known`: what goes in are the bytes of a whole
+   image, so that a step may measure what a table will make of them. */
+static int64_t cut_chain(const jp_augment_step *const *list, int64_t n, int known) {
+    int64_t s = 0;
+    do known = known && list[s]->dtype == JP_U8;
+    while (++s < n && is_map(list[s]) && (known || !kind_of(list[s]).needs_image));
+    return s;
+}
+
+/* Elements of the stage that begins at list[0]; returns how many steps they hold. dtype: of what
+   goes in. */
 static int64_t cut_stage(const jp_augment_step *const *list, int64_t n, const jp_augment_at *at,
-                         const rooms *room, element *elements, int64_t *n_elements) {
+                         int32_t dtype, const rooms *room, element *elements,
+                         int64_t *n_elements) {
     const jp_augment_step *steps = at->program->steps;
     int64_t s = 0, chains = 0;
     *n_elements = 0;
@@ -163,11 +174,11 @@ static int64_t cut_stage(const jp_augment_step *const *list, int64_t n, const jp
         e->at.step = list[s];
         e->at.state = room->state + chains * rounded(JP_AUGMENT_STATE);
         if (kind.room != NULL) e->at.room = room->step[list[s] - steps];
-        if (is_map(list[s++])) {
-            while (s < n && is_map(list[s]) && !kind_of(list[s]).needs_image) s++;
-            e->n_steps = list + s - e->steps;
+        if (is_map(list[s])) {
+            e->n_steps = cut_chain(list + s, n - s, s == 0 && dtype == JP_U8);
             chains++;
         }
+        s += e->n_steps;
         if (kind.alone) break;
     }
     return s;
@@ -230,7 +241,8 @@ static int run_image(const jp_augment_program *p, int64_t image, const rooms *ro
     const jp_augment_at at = {p, NULL, image, NULL, NULL};
     const int64_t n = list_steps(p, image, &in, &out, copies, list);
     for (int64_t s = 0, stage = 0, n_elements; s < n; stage++) {
-        const int64_t length = cut_stage(list + s, n - s, &at, room, elements, &n_elements);
+        const int64_t length = cut_stage(list + s, n - s, &at, in.dtype, room, elements,
+                                         &n_elements);
         jp_augment_view to = in;
         for (int64_t k = s; k < s + length; k++) to = shaped(list[k], image, &to);
         to.data = room->image[stage & 1];

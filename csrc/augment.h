@@ -116,6 +116,15 @@ int jp_augment_uniforms(uint64_t seed, int64_t epoch, int64_t position,
                         const int64_t *restrict indices, int64_t n_images, int64_t n_draws,
                         double *restrict uniforms);
 
+/* product = first x second of matrices (n, 2, 3) whose last rows (0, 0, 1) are left out. */
+void jp_augment_product(const double *restrict first, const double *restrict second, int64_t n,
+                        double *restrict product);
+
+/* The largest coordinate of the corners of outputs of these sizes (n, 2), and the largest step from
+   pixel to pixel; NaN where there is one. */
+void jp_augment_reach(const double *restrict matrices, const int64_t *restrict sizes, int64_t n,
+                      double *restrict farthest, double *restrict largest_step);
+
 jp_augment_rows jp_augment_copy, jp_augment_geometry, jp_augment_resize, jp_augment_blur,
     jp_augment_erase, jp_augment_mix, jp_augment_noise, jp_augment_shot, jp_augment_colour;
 jp_augment_room jp_augment_resize_room, jp_augment_blur_room, jp_augment_noise_room,
@@ -123,7 +132,8 @@ jp_augment_room jp_augment_resize_room, jp_augment_blur_room, jp_augment_noise_r
 
 /* A chain of maps: begin once an image (`in` is the whole image when the first step of the chain
    is the first of its stage, otherwise NULL: its rows are not there yet), then bands of rows.
-   dtype: of what goes in. */
+   dtype: of what goes in. Contrast is the first of its stage, or behind maps from bytes to bytes
+   that are: their table says what mean it meets. */
 int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const *steps,
                           int64_t n_steps, int32_t dtype, const jp_augment_view *in);
 int jp_augment_maps(const jp_augment_at *at, const jp_augment_step *const *steps,

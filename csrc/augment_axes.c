@@ -1,17 +1,20 @@
 /* Warps along the axes, as of resized crops. */
 #include <math.h>
 
+#include "augment_picks.h"
 #include "augment_warp.h"
 
 /* A matrix without turn or shear, as of resized crops: the taps of a column are those of every
    row, so that rows are mixed first, as they lie in memory. The order of lerp2 is kept. */
-enum { MIXED = 4096, MARGIN = 8 };    /* values of a mixed row, and beside */
+enum { MIXED = 4096, MARGIN = JP_PICK_FAR };    /* values of a mixed row, and beside */
 
 /* Columns of a chunk: where their left taps are in the mixed row. */
 typedef struct {
     int32_t left[CHUNK], right[CHUNK];
     float fx[CHUNK], each[4 * CHUNK];    /* each: four times */
     int64_t low, n_values;    /* first column and number of values of the mixed row */
+    int64_t span;             /* of the pairs; 0 where there are none */
+    jp_pairs pairs;
 } columns;
 
 /* Whether the sources of a chunk fit the mixed row. */
@@ -36,6 +39,9 @@ static int find_columns(const jp_augment_window *w, int64_t x, int64_t dx, int64
     }
     t->low = low;
     t->n_values = (high - low + 1) * channels;
+    t->span = 0;
+    if (jp_has_wide() && channels <= 4)
+        t->span = jp_pairs_fill(t->left, t->right, t->fx, n, channels, &t->pairs);
     return 1;
 }
 
@@ -116,26 +122,64 @@ JP_INLINE void mix_columns(const float *restrict mixed, const columns *restrict 
         }
 }
 
-/* Columns [k, k + n) of output rows [first, last); r is the matrix. Whether it could be done. */
+#ifdef JP_WIDE
+JP_WIDE static void mix_pairs(const float *mixed, const columns *t, int64_t n, int32_t dtype,
+                              uint8_t *out) {
+    if (t->span > JP_PICK_NEAR) jp_pairs_mix(mixed, &t->pairs, n, 1, dtype, out);
+    else if (dtype == JP_U8) jp_pairs_mix(mixed, &t->pairs, n, 0, JP_U8, out);
+    else jp_pairs_mix(mixed, &t->pairs, n, 0, dtype, out);
+}
+
+JP_WIDE static void mix_bytes(const uint8_t *a, const uint8_t *b, float fy, int64_t n, float *mixed) {
+    jp_mix_bytes(a, b, fy, n, mixed);
+}
+#else
+static void mix_pairs(const float *mixed, const columns *t, int64_t n, int32_t dtype,
+                      uint8_t *out) {
+    (void)mixed, (void)t, (void)n, (void)dtype, (void)out;
+}
+
+static void mix_bytes(const uint8_t *a, const uint8_t *b, float fy, int64_t n, float *mixed) {
+    (void)a, (void)b, (void)fy, (void)n, (void)mixed;
+}
+#endif
+
+/* The rows around output row y, mixed. */
+JP_INLINE void make_row(const double *m, const jp_augment_window *w, const jp_augment_view *in,
+                        const columns *t, int64_t y, int32_t dtype, float *mixed) {
+    const int64_t v = llround((m[4] * (double)y + m[5]) * 0x1p32);
+    const uint8_t *a = jp_augment_pixel(w, in, t->low, v >> 32);
+    const uint8_t *b = jp_augment_pixel(w, in, t->low, (v >> 32) + 1);
+    if (dtype == JP_U8 && jp_has_wide()) mix_bytes(a, b, fraction(v), t->n_values, mixed);
+    else mix_rows(a, b, fraction(v), t->n_values, mixed, dtype);
+}
+
+JP_INLINE void use_row(const float *mixed, const columns *t, int64_t n, int64_t c, int32_t dtype,
+                       uint8_t *to) {
+    if (t->span > 0 && t->span <= JP_PICK_FAR) mix_pairs(mixed, t, n * c, dtype, to);
+    else if (dtype == JP_U8 && c == 3) mix_columns_bytes(mixed, t, n, to, 3);
+    else if (dtype == JP_U8 && c == 4) mix_columns_bytes(mixed, t, n, to, 4);
+    else if (c == 1) mix_columns(mixed, t, n, to, 1, dtype);
+    else if (c == 3) mix_columns(mixed, t, n, to, 3, dtype);
+    else mix_columns(mixed, t, n, to, c, dtype);
+}
+
+/* Columns [k, k + n) of output rows [first, last); m is the matrix. Whether it could be done. A
+   row is used when the next one is made: its values have left the store buffer, which forwards
+   none to loads that begin between two stores. */
 JP_INLINE int axes_chunk(const double *m, const jp_augment_window *w, const jp_augment_view *in,
                          const jp_augment_view *out, int64_t first, int64_t last, int64_t k,
                          int64_t n, int32_t dtype) {
     columns t;
-    float mixed[MIXED + MARGIN];
+    float mixed[2][MIXED + MARGIN] __attribute__((aligned(64)));
     const int64_t c = in->channels, dx = llround(m[0] * 0x1p32);
     if (!find_columns(w, llround(m[2] * 0x1p32) + k * dx, dx, n, c, &t)) return 0;
-    memset(mixed + t.n_values, 0, MARGIN * sizeof *mixed);
-    for (int64_t y = first; y < last; y++) {
-        const int64_t v = llround((m[4] * (double)y + m[5]) * 0x1p32);
-        const uint8_t *a = jp_augment_pixel(w, in, t.low, v >> 32);
-        const uint8_t *b = jp_augment_pixel(w, in, t.low, (v >> 32) + 1);
-        uint8_t *to = jp_augment_row(out, y) + k * in->pixel_stride;
-        mix_rows(a, b, fraction(v), t.n_values, mixed, dtype);
-        if (dtype == JP_U8 && c == 3) mix_columns_bytes(mixed, &t, n, to, 3);
-        else if (dtype == JP_U8 && c == 4) mix_columns_bytes(mixed, &t, n, to, 4);
-        else if (c == 1) mix_columns(mixed, &t, n, to, 1, dtype);
-        else if (c == 3) mix_columns(mixed, &t, n, to, 3, dtype);
-        else mix_columns(mixed, &t, n, to, c, dtype);
+    for (int b = 0; b < 2; b++) memset(mixed[b] + t.n_values, 0, MARGIN * sizeof *mixed[b]);
+    for (int64_t y = first; y <= last; y++) {
+        if (y < last) make_row(m, w, in, &t, y, dtype, mixed[y & 1]);
+        if (y > first)
+            use_row(mixed[~y & 1], &t, n, c, dtype,
+                    jp_augment_row(out, y - 1) + k * in->pixel_stride);
     }
     return 1;
 }

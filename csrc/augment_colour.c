@@ -1,5 +1,6 @@
 /* Colours: what mixes the three channels of a pixel, on floats. */
 #include "augment_rows.h"
+#include "augment_triples.h"
 
 enum { CHUNK = 512 /* pixels */, JP_COLOUR_MATRIX = 0, JP_COLOUR_HUE = 1, JP_COLOUR_ALIKE = 2 };
 
@@ -48,11 +49,20 @@ JP_INLINE void turn_hue(float sixths, int64_t n, float *x)
     }
 }
 
+/* Whether the mean of bytes by these weights is a byte. */
+JP_INLINE int is_mean(const float *m)
+{
+    return m[0] >= 0 && m[1] >= 0 && m[2] >= 0 && m[0] + m[1] + m[2] < 1.001f;
+}
+
 JP_CLONES
 static void colour_row(const void *x, int32_t type, int64_t n, int32_t what, const float *m, void *out)
 {
     float pixels[3 * CHUNK];
-    for (int64_t i = 0; i < n; i += CHUNK) {
+    int64_t i = 0;
+    if (what == JP_COLOUR_ALIKE && type == JP_U8 && is_mean(m) && jp_has_wide())
+        i = jp_grey_triples(m, n, x, out);
+    for (; i < n; i += CHUNK) {
         const int64_t take = n - i < CHUNK ? n - i : CHUNK;
         jp_row_to_float(jp_at(x, type, 3 * i), type, 3 * take, pixels);
         if (what == JP_COLOUR_HUE) turn_hue(m[0], take, pixels);
@@ -71,7 +81,8 @@ int jp_augment_colour(const jp_augment_at *at, const jp_augment_view *in, const 
     float m[9] = {(float)(6 * p[0])};
     if (in->channels != 3) return JP_ERR_SIZE;
     for (int k = 0; what != JP_COLOUR_HUE && k < (what == JP_COLOUR_ALIKE ? 3 : 9); k++) m[k] = (float)p[k];
-    for (int64_t y = first; y < last; y++)
-        colour_row(jp_augment_row(in, y), in->dtype, in->width, what, m, jp_augment_row(out, y));
+    const int64_t rows = jp_augment_whole(in) && jp_augment_whole(out) ? last - first : 1;
+    for (int64_t y = first; y < last; y += rows)
+        colour_row(jp_augment_row(in, y), in->dtype, rows * in->width, what, m, jp_augment_row(out, y));
     return JP_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef JP_AUGMENT_FILTER_H
 #define JP_AUGMENT_FILTER_H
 
+#include "augment_picks.h"
 #include "augment_rows.h"
 
 enum { JP_BLUR_LARGEST = 255 /* radius */ };
@@ -25,6 +26,9 @@ typedef struct {
     int64_t n_in, n_out, n_taps;
     int32_t *start;    /* (n_out) */
     float *weight;     /* (n_out, n_taps) */
+    int64_t span;      /* of the picks; 0 where there are none */
+    jp_pick *picks;    /* (n_groups) of sixteen values */
+    float *lanes;      /* (n_groups, n_taps, 16) */
 } jp_axis;
 
 /* Taps of an output. */

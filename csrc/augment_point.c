@@ -5,6 +5,7 @@
    map in chunks that stay in L1. uint8 and uint16 are rounded to nearest, ties to even, and saturated. */
 #include "augment_rows.h"
 #include "augment_stream.h"
+#include "table_bytes.h"
 #include "table_lanes.h"
 
 #include <math.h>
@@ -130,11 +131,52 @@ static void sum_row(const void *row, int32_t type, int64_t n, double *sum, doubl
 static double mean_of(const jp_augment_view *view)
 {
     double sum = 0, count = 0;
-    const int64_t width = view->width * view->channels;
-    const int64_t rows = view->dtype == JP_U8 && jp_augment_whole(view) ? view->height : 1;
-    for (int64_t y = 0; y < view->height; y += rows) /* bytes are added exactly, many rows at once */
-        sum_row(jp_augment_row(view, y), view->dtype, rows * width, &sum, &count);
+    for (int64_t y = 0; y < view->height; y++)
+        sum_row(jp_augment_row(view, y), view->dtype, view->width * view->channels, &sum, &count);
     return count > 0 ? sum / count : 0;
+}
+
+JP_CLONES
+static void look_up(const uint8_t *x, const uint8_t *table, int64_t n, int streams, uint8_t *out)
+{
+    const int64_t done = jp_has_table_bytes() ? jp_table_bytes(x, table, n, streams, out) : 0;
+    jp_look_up(x + done, table, n - done, out + done);
+}
+
+JP_CLONES
+static int64_t sum_levels(const uint8_t *x, const uint8_t *table, int64_t n)
+{
+    uint8_t levels[CHUNK];
+    int64_t total = 0, i = 0;
+    if (jp_has_table_bytes()) total = jp_table_sum(x, table, n, &i);
+    for (int64_t take; i < n; i += take) {
+        take = n - i < CHUNK ? n - i : CHUNK;
+        jp_look_up(x + i, table, take, levels);
+        total += sum_bytes(levels, take);
+    }
+    return total;
+}
+
+/* The mean of bytes as a table makes them: added exactly, many rows at once. */
+static double mean_level(const jp_augment_view *view, const uint8_t *table)
+{
+    int64_t sum = 0;
+    const int64_t width = view->width * view->channels, rows = jp_augment_whole(view) ? view->height : 1;
+    for (int64_t y = 0; y < view->height; y += rows)
+        sum += sum_levels(jp_augment_row(view, y), table, rows * width);
+    return (double)sum / (double)(view->height * width);
+}
+
+/* The table of all steps that make bytes of bytes. */
+static void fill_table(chain *c, const jp_augment_step *const *steps, int64_t n_steps, int64_t image,
+                       const jp_augment_view *in)
+{
+    for (int v = 0; v < 256; v++) c->table[v] = (uint8_t)v;
+    for (; c->n_tabulated < n_steps && steps[c->n_tabulated]->dtype == JP_U8; c->n_tabulated++) {
+        const jp_augment_step *step = steps[c->n_tabulated];
+        const int contrast = step->kind == JP_AUGMENT_CONTRAST && in != NULL;
+        tabulate(step, image, contrast ? mean_level(in, c->table) : 0, c->table);
+    }
 }
 
 static void repeat(const double *values, int64_t channels, int64_t n, float *out)
@@ -150,13 +192,10 @@ int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const 
     chain *c = at->state;
     const int64_t channels = steps[0]->channels, pattern = 16 * channels;
     c->chunk = CHUNK / pattern * pattern;
-    c->mean = steps[0]->kind == JP_AUGMENT_CONTRAST && in != NULL ? mean_of(in) : 0;
+    c->mean = 0;
     c->n_tabulated = 0;
-    if (dtype == JP_U8) {
-        for (int v = 0; v < 256; v++) c->table[v] = (uint8_t)v;
-        for (; c->n_tabulated < n_steps && steps[c->n_tabulated]->dtype == JP_U8; c->n_tabulated++)
-            tabulate(steps[c->n_tabulated], at->image, c->mean, c->table);
-    }
+    if (dtype == JP_U8) fill_table(c, steps, n_steps, at->image, in);
+    else if (steps[0]->kind == JP_AUGMENT_CONTRAST && in != NULL) c->mean = mean_of(in);
     for (int64_t s = 0, slot = 0; s < n_steps && slot < SLOTS; s++) {
         if (steps[s]->kind != JP_AUGMENT_AFFINE) continue;
         const double *p = parameters_of(steps[s], at->image);
@@ -164,12 +203,6 @@ int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const 
         repeat(p + channels, channels, c->chunk, c->shift[slot++]);
     }
     return JP_OK;
-}
-
-JP_CLONES
-static void look_up(const uint8_t *x, const uint8_t *table, int64_t n, uint8_t *out)
-{
-    jp_look_up(x, table, n, out);
 }
 
 #define JP_DEFINE_AFFINE(NAME, T)                                                                 \
@@ -259,7 +292,7 @@ static void map_chunk(const jp_augment_at *at, const jp_augment_step *const *ste
     float rooms[2][CHUNK];
     uint8_t levels[CHUNK];
     if (c->n_tabulated > 0) {
-        look_up(x, c->table, n, levels);
+        look_up(x, c->table, n, 0, levels);
         x = levels;
     }
     for (int64_t s = c->n_tabulated, slot = 0; s < n_steps; s++) {
@@ -278,7 +311,7 @@ static void map_span(const jp_augment_at *at, const jp_augment_step *const *step
     const chain *c = at->state;
     const int64_t item = jp_augment_item(type), item_out = jp_augment_item(steps[n_steps - 1]->dtype);
     if (c->n_tabulated == n_steps) {
-        look_up(x, c->table, n, out);
+        look_up(x, c->table, n, streams, out);
         return;
     }
     for (int64_t i = 0; i < n; i += c->chunk)

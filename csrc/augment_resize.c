@@ -6,7 +6,7 @@
 
 /* Four channels at a time; what is read and written beyond the last belongs to scratch. */
 typedef float jp_four __attribute__((vector_size(16), aligned(4), may_alias));
-enum { SPARE = 4 };
+enum { SPARE = JP_PICK_FAR };
 
 JP_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 JP_INLINE int64_t clamped(int64_t i, int64_t low, int64_t high) { return i < low ? low : i > high ? high : i; }
@@ -135,9 +135,33 @@ JP_INLINE void sum_pixels_by(const float *row, int32_t type, int64_t channels, c
     else sum_pixels_of(row, channels, axis, n_taps, 0, out);
 }
 
+static int64_t n_groups(const jp_axis *axis, int64_t channels)
+{
+    return (axis->n_out * channels + JP_PICK_LANES - 1) / JP_PICK_LANES;
+}
+
+#ifdef JP_WIDE
+JP_WIDE static void sum_picks(const float *row, int64_t channels, const jp_axis *axis, float *out)
+{
+    const int64_t n = n_groups(axis, channels);
+    if (axis->span <= JP_PICK_NEAR && axis->n_taps == 2)
+        jp_pick_sum(row, axis->picks, axis->lanes, n, 2, channels, 0, out);
+    else if (axis->span <= JP_PICK_NEAR)
+        jp_pick_sum(row, axis->picks, axis->lanes, n, axis->n_taps, channels, 0, out);
+    else
+        jp_pick_sum(row, axis->picks, axis->lanes, n, axis->n_taps, channels, 1, out);
+}
+#else
+static void sum_picks(const float *row, int64_t channels, const jp_axis *axis, float *out)
+{
+    (void)row, (void)channels, (void)axis, (void)out;
+}
+#endif
+
 JP_INLINE void sum_pixels(const float *row, int32_t type, int64_t channels, const jp_axis *axis, float *out)
 {
-    if (axis->n_taps == 2) sum_pixels_by(row, type, channels, axis, 2, out);
+    if (axis->span > 0) sum_picks(row, channels, axis, out);
+    else if (axis->n_taps == 2) sum_pixels_by(row, type, channels, axis, 2, out);
     else if (axis->n_taps == 3) sum_pixels_by(row, type, channels, axis, 3, out);
     else sum_pixels_by(row, type, channels, axis, axis->n_taps, out);
 }
@@ -195,29 +219,50 @@ int jp_resize(const jp_augment_view *in, const jp_axis *height, const jp_axis *w
     return JP_OK;
 }
 
-/* Two axes, their weights and starts, then scratch. */
-static int64_t axis_items(int64_t n_in, int64_t n_out, int32_t filter)
+/* Picks of the columns, where sixteen values' taps are near; floats with NaN are not taken so. */
+static void fill_picks(jp_axis *axis, int64_t channels, int32_t dtype)
 {
-    return n_out * (jp_axis_taps(n_in, n_out, filter) + 1);
+    const int64_t n = axis->n_out * channels, reach = (axis->n_taps - 1) * channels;
+    axis->span = 0;
+    if (!jp_has_wide() || dtype == JP_F32) return;
+    const int64_t span = jp_pick_fill(axis->picks, axis->start, n, channels, reach);
+    if (span > JP_PICK_FAR) return;
+    axis->span = span;
+    for (int64_t i = 0; i < n_groups(axis, channels) * JP_PICK_LANES; i++)
+        for (int64_t t = 0; t < axis->n_taps; t++)
+            axis->lanes[(i / JP_PICK_LANES * axis->n_taps + t) * JP_PICK_LANES + i % JP_PICK_LANES]
+                = i < n ? axis->weight[i / channels * axis->n_taps + t] : 0;
 }
 
+/* 4-byte items of an axis: weights, starts and, of the columns, picks; channels: 0 for rows. */
+static int64_t axis_items(int64_t n_in, int64_t n_out, int32_t filter, int64_t channels)
+{
+    const int64_t n_taps = jp_axis_taps(n_in, n_out, filter);
+    const int64_t groups = (n_out * channels + JP_PICK_LANES - 1) / JP_PICK_LANES;
+    return n_out * (n_taps + 1) + groups * ((int64_t)sizeof(jp_pick) / 4 + n_taps * JP_PICK_LANES);
+}
+
+/* Two axes, what they hold, then scratch. */
 int64_t jp_augment_resize_room(const jp_augment_step *step, int64_t image, int64_t height, int64_t width,
                                int32_t channels)
 {
     const int64_t *size = step->sizes + 2 * image;
     const int32_t filter = step->options[0];
     return 2 * (int64_t)sizeof(jp_axis)
-           + 4 * (axis_items(height, size[0], filter) + axis_items(width, size[1], filter)
+           + 4 * (axis_items(height, size[0], filter, 0) + axis_items(width, size[1], filter, channels)
                   + jp_resize_scratch(width, size[1], channels));
 }
 
-/* Returns what is behind the axis. */
-static float *lay_out(jp_axis *axis, int64_t n_in, int64_t n_out, int32_t filter, float *memory)
+static void lay_out(jp_axis *axis, int64_t n_in, int64_t n_out, int32_t filter, int64_t channels, int32_t dtype,
+                    float *memory)
 {
     const int64_t n_taps = jp_axis_taps(n_in, n_out, filter);
-    *axis = (jp_axis){n_in, n_out, n_taps, (int32_t *)(memory + n_out * n_taps), memory};
+    *axis = (jp_axis){n_in, n_out, n_taps, (int32_t *)(memory + n_out * n_taps), memory, 0, NULL, NULL};
     jp_axis_fill(axis, filter);
-    return memory + axis_items(n_in, n_out, filter);
+    if (channels == 0) return;
+    axis->lanes = memory + n_out * (n_taps + 1);
+    axis->picks = (jp_pick *)(axis->lanes + n_groups(axis, channels) * n_taps * JP_PICK_LANES);
+    fill_picks(axis, channels, dtype);
 }
 
 /* Options: filter. */
@@ -225,13 +270,13 @@ int jp_augment_resize(const jp_augment_at *at, const jp_augment_view *in, const 
                       int64_t first, int64_t last)
 {
     jp_axis *axes = at->room;
-    const int32_t filter = at->step->options[0];
-    float *scratch = (float *)(axes + 2) + axis_items(in->height, out->height, filter)
-                     + axis_items(in->width, out->width, filter);
+    const int32_t filter = at->step->options[0], channels = in->channels;
+    float *of_width = (float *)(axes + 2) + axis_items(in->height, out->height, filter, 0);
+    float *scratch = of_width + axis_items(in->width, out->width, filter, channels);
     if (axes[0].n_in != in->height || axes[1].n_in != in->width || axes[0].n_out != out->height
         || axes[1].n_out != out->width) {
-        float *rest = lay_out(axes, in->height, out->height, filter, (float *)(axes + 2));
-        lay_out(axes + 1, in->width, out->width, filter, rest);
+        lay_out(axes, in->height, out->height, filter, 0, in->dtype, (float *)(axes + 2));
+        lay_out(axes + 1, in->width, out->width, filter, channels, in->dtype, of_width);
     }
     return jp_resize(in, axes, axes + 1, first, last, scratch, out);
 }

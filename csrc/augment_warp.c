@@ -237,14 +237,15 @@ static int is_move(const double *m, jp_augment_move *move) {
             && (move->xy == 1 || move->xy == -1));
 }
 
-/* Parameters: matrix (6), window x0 y0 x1 y1. Options: border, interpolation. Shared: the fill
+/* Parameters: matrix (6), window x0 y0 x1 y1 where not all is seen. Options: border, interpolation. Shared: the fill
    value of each channel, double. */
 int jp_augment_geometry(const jp_augment_at *at, const jp_augment_view *in,
                         const jp_augment_view *out, int64_t first, int64_t last) {
     const double *p = jp_augment_parameters(at), *fill = at->step->shared;
-    jp_augment_window w = {(int64_t)p[6], (int64_t)p[7], (int64_t)p[8], (int64_t)p[9],
-                           at->step->options[0], {0}};
+    jp_augment_window w = {0, 0, in->width, in->height, at->step->options[0], {0}};
     jp_augment_move move;
+    if (at->step->n_parameters > 6)
+        w.x0 = (int64_t)p[6], w.y0 = (int64_t)p[7], w.x1 = (int64_t)p[8], w.y1 = (int64_t)p[9];
     if (w.x0 < 0 || w.y0 < 0 || w.x0 >= w.x1 || w.y0 >= w.y1 || w.x1 > in->width
         || w.y1 > in->height || in->dtype != out->dtype || in->channels != out->channels
         || in->row_stride > INT32_MAX)

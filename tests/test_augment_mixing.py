@@ -12,8 +12,10 @@ from jointprob.augment.images import (
     CutMix,
     HorizontalFlip,
     MixUp,
+    RandomCrop,
     Resize,
     ToFloat,
+    VerticalFlip,
 )
 
 
@@ -105,11 +107,22 @@ def test_labels_are_of_the_images_as_they_were_mixed():
     np.testing.assert_array_equal(mixed, resized)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.bool_])
+def test_cutmix_takes_masks_along(dtype):
+    """A mask that is a map of its image stays one, whatever moved before and afterwards."""
+    x = np.random.default_rng(0).integers(0, 2, (6, 20, 18, 1), dtype=np.uint8)
+    steps = [HorizontalFlip(), RandomCrop((15, 16)), CutMix(p=0.8), CutMix(), VerticalFlip()]
+    images, masks, *_ = Compose(steps, seed=4)(x, masks=x.astype(dtype))
+    assert masks.dtype == dtype
+    np.testing.assert_array_equal(images, masks.astype(np.uint8))
+    assert (images != Compose(steps[:2] + steps[4:], seed=4)(x)).any()
+
+
 def test_what_cannot_be_mixed_is_refused():
     x = batch(2, 5, 5, 1, np.uint8)
-    with pytest.raises(ValueError, match="MixUp mixes labels alone"):
+    with pytest.raises(ValueError, match="MixUp mixes no masks"):
         Compose([MixUp()])(x, masks=x)
-    with pytest.raises(ValueError, match="CutMix mixes labels alone"):
+    with pytest.raises(ValueError, match="CutMix mixes no boxes"):
         Compose([CutMix()])(x, keypoints=[[(1, 1)]] * 2)
 
 

@@ -64,11 +64,31 @@ def random_resized_crop(batch: Batch) -> Call:
     return _loop(batch, batch.empty(batch.resized), transform)
 
 
+def shrink(batch: Batch) -> Call:
+    """`Resize`, `area_for_downscale="image"`."""
+    return _resize(batch, batch.smaller)
+
+
+def enlarge(batch: Batch) -> Call:
+    """`Resize`, bilinear."""
+    return _resize(batch, batch.larger)
+
+
+def _resize(batch: Batch, side: int) -> Call:
+    transform = A.Resize(side, side, area_for_downscale="image", p=1)
+    return _loop(batch, batch.empty(side), transform)
+
+
 def blur(batch: Batch) -> Call:
     """`GaussianBlur`."""
     size = 2 * sets.BLUR_RADIUS + 1
     transform = A.GaussianBlur((size, size), (sets.BLUR, sets.BLUR), p=1)
     return _loop(batch, batch.empty(), transform)
+
+
+def greyscale(batch: Batch) -> Call:
+    """`ToGray`, weighted mean, three channels."""
+    return _loop(batch, batch.empty(), A.ToGray(3, p=1))
 
 
 def brightness_contrast(batch: Batch) -> Call:

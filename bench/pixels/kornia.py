@@ -57,12 +57,31 @@ def random_resized_crop(batch: Batch) -> Call:
     )
 
 
+def _resize(batch: Batch, side: int) -> Call:
+    return _modules(batch, side, K.Resize((side, side), p=1.0))
+
+
+def shrink(batch: Batch) -> Call:
+    """`Resize`, bilinear without antialias."""
+    return _resize(batch, batch.smaller)
+
+
+def enlarge(batch: Batch) -> Call:
+    """`Resize`, bilinear."""
+    return _resize(batch, batch.larger)
+
+
 def blur(batch: Batch) -> Call:
     """`RandomGaussianBlur`, separable."""
     size = 2 * sets.BLUR_RADIUS + 1
     return _modules(
         batch, batch.side, K.RandomGaussianBlur((size, size), (sets.BLUR, sets.BLUR), p=1.0)
     )
+
+
+def greyscale(batch: Batch) -> Call:
+    """`RandomGrayscale`."""
+    return _modules(batch, batch.side, K.RandomGrayscale(p=1.0))
 
 
 def brightness_contrast(batch: Batch) -> Call:

@@ -36,9 +36,17 @@ def random_resized_crop(batch: Batch) -> Call:
     return _copy(batch.empty(batch.resized))
 
 
+def shrink(batch: Batch) -> Call:
+    return _copy(batch.empty(batch.smaller))
+
+
+def enlarge(batch: Batch) -> Call:
+    return _copy(batch.empty(batch.larger))
+
+
 def normalise(batch: Batch) -> Call:
     return _copy(batch.empty(dtype=np.float32))
 
 
-vflip = rotate = blur = brightness_contrast = noise = hflip
+vflip = rotate = blur = greyscale = brightness_contrast = noise = hflip
 pipeline = crop

@@ -81,11 +81,42 @@ def random_resized_crop(batch: Batch) -> Call:
     return _loop(batch, out, one)
 
 
+def _resize(batch: Batch, side: int, interpolation: int) -> Call:
+    images, out = batch.images, batch.empty(side)
+    return _loop(
+        batch,
+        out,
+        lambda i: cv2.resize(images[i], (side, side), dst=out[i], interpolation=interpolation),
+    )
+
+
+def shrink(batch: Batch) -> Call:
+    """`resize`, INTER_AREA."""
+    return _resize(batch, batch.smaller, cv2.INTER_AREA)
+
+
+def enlarge(batch: Batch) -> Call:
+    """`resize`, INTER_LINEAR."""
+    return _resize(batch, batch.larger, cv2.INTER_LINEAR)
+
+
 def blur(batch: Batch) -> Call:
     """`GaussianBlur`, border reflect101."""
     images, out = batch.images, batch.empty()
     kernel = (2 * sets.BLUR_RADIUS + 1,) * 2
     return _loop(batch, out, lambda i: cv2.GaussianBlur(images[i], kernel, sets.BLUR, dst=out[i]))
+
+
+def greyscale(batch: Batch) -> Call:
+    """`cvtColor` to one channel and back to three."""
+    images, out = batch.images, batch.empty()
+    grey = np.empty_like(images[0, ..., 0])
+
+    def one(i: int) -> None:
+        cv2.cvtColor(images[i], cv2.COLOR_RGB2GRAY, dst=grey)
+        cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB, dst=out[i])
+
+    return _loop(batch, out, one)
 
 
 def brightness_contrast(batch: Batch) -> Call:

@@ -57,9 +57,24 @@ def random_resized_crop(batch: Batch, n_jobs: int = 1) -> Call:
     return _call(batch, batch.empty(batch.resized), [operation], n_jobs)
 
 
+def shrink(batch: Batch, n_jobs: int = 1) -> Call:
+    """`Resize`, a mean over the area."""
+    return _call(batch, batch.empty(batch.smaller), [ji.Resize(batch.smaller)], n_jobs)
+
+
+def enlarge(batch: Batch, n_jobs: int = 1) -> Call:
+    """`Resize`, bilinear."""
+    return _call(batch, batch.empty(batch.larger), [ji.Resize(batch.larger)], n_jobs)
+
+
 def blur(batch: Batch, n_jobs: int = 1) -> Call:
     """`GaussianBlur`."""
     return _call(batch, batch.empty(), [ji.GaussianBlur((sets.BLUR, sets.BLUR))], n_jobs)
+
+
+def greyscale(batch: Batch, n_jobs: int = 1) -> Call:
+    """`Grayscale`, three channels."""
+    return _call(batch, batch.empty(), [ji.Grayscale()], n_jobs)
 
 
 def brightness_contrast(batch: Batch, n_jobs: int = 1) -> Call:

@@ -10,6 +10,8 @@ import numpy as np
 
 N_IMAGES = {"32x32": 256, "224x224": 64, "512x512": 16}
 CROPS = {32: 28, 224: 192, 512: 448}  # side of the image -> side of its crop
+SMALLER = {32: 16, 224: 112, 512: 256}  # side of the image -> sides after Resize
+LARGER = {32: 48, 224: 300, 512: 680}
 RESIZED = {32: 32, 224: 224, 512: 224}  # side of the image -> side after RandomResizedCrop
 
 ANGLE = 15.0  # degrees, either way
@@ -44,6 +46,14 @@ class Batch:
     @property
     def resized(self) -> int:
         return RESIZED[self.side]
+
+    @property
+    def smaller(self) -> int:
+        return SMALLER[self.side]
+
+    @property
+    def larger(self) -> int:
+        return LARGER[self.side]
 
     @property
     def white(self) -> float:

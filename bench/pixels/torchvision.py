@@ -104,11 +104,30 @@ def random_resized_crop(batch: Batch) -> Call:
     )
 
 
+def _resize(batch: Batch, side: int) -> Call:
+    return by_chunks(batch, side, lambda images: F.resize(images, [side, side], antialias=True))
+
+
+def shrink(batch: Batch) -> Call:
+    """`resize`, bilinear, antialias."""
+    return _resize(batch, batch.smaller)
+
+
+def enlarge(batch: Batch) -> Call:
+    """`resize`, bilinear, antialias."""
+    return _resize(batch, batch.larger)
+
+
 def blur(batch: Batch) -> Call:
     """`gaussian_blur`, image by image, which is faster than several at once."""
     size = [2 * sets.BLUR_RADIUS + 1] * 2
     sigma = [sets.BLUR, sets.BLUR]
     return _loop(batch, batch.side, lambda image: F.gaussian_blur(image, size, sigma))
+
+
+def greyscale(batch: Batch) -> Call:
+    """`rgb_to_grayscale`, three channels."""
+    return by_chunks(batch, batch.side, lambda images: F.rgb_to_grayscale(images, 3))
 
 
 def brightness_contrast(batch: Batch) -> Call:

@@ -11,3 +11,11 @@ def uniforms(
     indices: npt.NDArray[np.int64],
     draws: npt.NDArray[np.float64],
 ) -> None: ...
+def product(
+    first: npt.NDArray[np.float64],
+    second: npt.NDArray[np.float64],
+    result: npt.NDArray[np.float64],
+) -> None: ...
+def reach(
+    matrices: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]
+) -> tuple[float, float]: ...

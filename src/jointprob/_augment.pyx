@@ -32,6 +32,8 @@ cdef extern from "augment.h" nogil:
     int64_t jp_augment_scratch(const jp_augment_program *)
     int jp_augment_uniforms(uint64_t, int64_t, int64_t, const int64_t *, int64_t, int64_t,
                             double *)
+    void jp_augment_product(const double *, const double *, int64_t, double *)
+    void jp_augment_reach(const double *, const int64_t *, int64_t, double *, double *)
 
 
 cdef int check(int status) except -1:
@@ -121,3 +123,25 @@ def uniforms(uint64_t seed, int64_t epoch, int64_t position,
         return
     check(jp_augment_uniforms(seed, epoch, position, &indices[0], draws.shape[0], draws.shape[1],
                               &draws[0, 0]))
+
+
+def product(const double[:, :, ::1] first,     # IN   (n, 2, 3)
+            const double[:, :, ::1] second,    # IN   (n, 2, 3)
+            double[:, :, ::1] result):         # OUT  (n, 2, 3)
+    """Matrices of `second` followed by `first`; last rows (0, 0, 1) are left out."""
+    cdef int64_t n = result.shape[0]
+    if first.shape[0] != n or second.shape[0] != n:
+        raise ValueError("matrices must be equally many")
+    if n > 0:
+        jp_augment_product(&first[0, 0, 0], &second[0, 0, 0], n, &result[0, 0, 0])
+
+
+def reach(const double[:, :, ::1] matrices,    # IN   (n, 2, 3)
+          const int64_t[:, ::1] sizes):        # IN   (n, 2) height, width
+    """The largest coordinate of the corners of all outputs, and the largest step of a pixel."""
+    cdef double farthest = 0, step = 0
+    if matrices.shape[0] != sizes.shape[0]:
+        raise ValueError("matrices and sizes must be equally many")
+    if sizes.shape[0] > 0:
+        jp_augment_reach(&matrices[0, 0, 0], &sizes[0, 0], sizes.shape[0], &farthest, &step)
+    return farthest, step

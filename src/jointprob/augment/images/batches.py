@@ -50,8 +50,8 @@ class Batch:
         else:
             strides = self.images.strides
             height, width = self.frame.sizes[0].tolist()
-            places = offsets(n, strides[0], height, width, *self._strides(strides[1:])).copy()
-            places[:, 0] += address(self.images)
+            return evenly(n, address(self.images), strides[0], height, width,
+                          *self._strides(strides[1:]))  # fmt: skip
         return places
 
     def _strides(self, strides: tuple[int, ...]) -> tuple[int, int, int]:
@@ -111,9 +111,9 @@ class Batch:
 
 
 @lru_cache(maxsize=16)
-def offsets(n: int, step: int, *place: int) -> Integers:
-    """Places of images `step` bytes apart, the first of them at 0; not to be written to."""
-    return columns(n, step * np.arange(n), *place, dtype=np.int64)
+def evenly(n: int, first: int, step: int, *place: int) -> Integers:
+    """Places of images `step` bytes apart; kept, as buffers come again, so not to be written to."""
+    return columns(n, first + step * np.arange(n), *place, dtype=np.int64)
 
 
 def address(array: Image) -> int:

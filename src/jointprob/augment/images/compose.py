@@ -127,7 +127,8 @@ class Compose:
             ``layout="NCHW"``. They are not modified. NaN pixels stay NaN, and a pixel
             interpolated from one is NaN.
         masks : of the same sizes, optional
-            Move with the images, by nearest neighbour; may be bool.
+            Move with the images, by nearest neighbour; may be bool. `CutMix` puts a partner's mask
+            where it puts its picture; `MixUp` takes no masks.
         boxes : sequence of array (k, 4 or more), optional
             Boxes of each image in `box_format`; further columns are kept.
         keypoints : sequence of array (k, 2 or more), optional
@@ -183,9 +184,7 @@ class Compose:
                     work: Plan, n_jobs: int | None) -> list[Any]:  # fmt: skip
         """Masks, boxes, keypoints and labels after the operations."""
         masks, boxes, keypoints, labels = given
-        mixing = [type(part).__name__ for part in self.operations if part.needs_batch]
-        if mixing and any(part is not None for part in (masks, boxes, keypoints)):
-            raise ValueError(f"{mixing[0]} mixes labels alone, not masks, boxes or keypoints")
+        self._check_mixing(masks is not None, boxes is not None or keypoints is not None)
         n, sizes = len(batches[0].frame), batches[0].frame.sizes
         if boxes is not None:
             rows = read_rows(boxes, n, 4, "boxes")
@@ -200,6 +199,17 @@ class Compose:
         if masks is not None:
             masks = self._move_masks(batches[1], drawn, n_jobs)
         return [masks, boxes, keypoints, labels]
+
+    def _check_mixing(self, masks: bool, points: bool) -> None:
+        """Raise where an operation mixes images and not what belongs to them."""
+        for part in self.operations:
+            name = type(part).__name__
+            if part.needs_batch and points:
+                raise ValueError(f"{name} mixes no boxes and no keypoints")
+            if part.needs_batch and masks and not part.mixes_masks:
+                raise ValueError(
+                    f"{name} mixes no masks: a weighted mean of two classes is neither; CutMix does"
+                )
 
     def _move_masks(self, masks: Batch, drawn: list[Drawn], n_jobs: int | None) -> Images:
         work = plan_masks(self.operations, drawn, masks.frame, self.mask_fill)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
+from jointprob import _augment
 from jointprob.augment.images.moves import (
     BORDERS,
     INTERPOLATIONS,
@@ -19,7 +21,6 @@ from jointprob.augment.images.moves import (
     Move,
     Outside,
     matrices,
-    whole,
 )
 from jointprob.augment.images.operation import (
     DTYPES,
@@ -35,6 +36,7 @@ from jointprob.augment.images.operation import (
 
 # Pixels that the kernel counts: from the origin, and between two output pixels.
 FARTHEST, LARGEST_STEP = 2.0**29, 2.0**20
+UNSEEN = Outside()
 
 
 @dataclass(slots=True)
@@ -97,31 +99,32 @@ class Warp:
 
     def _check_reach(self) -> None:
         """Raise where coordinates leave what the kernel counts with."""
-        corners = np.zeros((len(self.sizes), 4, 2))
-        corners[:, 1::2, 0] = self.sizes[:, 1:]
-        corners[:, 2:, 1] = self.sizes[:, :1]
-        reach = np.abs(transform(self.matrices, corners)).max()
-        if not (reach < FARTHEST and np.abs(self.matrices[:, :, :2]).max() < LARGEST_STEP):
+        reach, step = _augment.reach(self.matrices, np.ascontiguousarray(self.sizes))
+        if not (reach < FARTHEST and step < LARGEST_STEP):
             raise ValueError(f"the operations reach {reach:.3g} pixels beyond the image")
 
     def step(self, position: int) -> Step:
         """The warp as a step."""
-        outside = self.outside or Outside()
+        outside = self.outside or UNSEEN
         if self.interpolation is not None:
             self._check_reach()
-        parameters = np.empty((len(self.sizes), 10))
-        parameters[:, :6] = self.matrices.reshape(-1, 6)
-        parameters[:, 6:] = whole(self.source.sizes) if self.windows is None else self.windows
-        if len(outside.fill) not in (1, self.source.channels):
-            raise ValueError(
-                f"fill has {len(outside.fill)} values, the images {self.source.channels} channels"
-            )
-        fill = np.zeros(MAX_CHANNELS)
-        fill[: self.source.channels] = outside.fill
+        parameters = self.matrices.reshape(-1, 6)
+        if self.windows is not None:
+            parameters = np.concatenate([parameters, self.windows], axis=1)
         options = (BORDERS[outside.border], INTERPOLATIONS[self.interpolation or "nearest"])
         return Step(GEOMETRY, parameters, DTYPES[self.source.dtype], self.source.channels, position,
                     options, sizes=np.ascontiguousarray(self.sizes),
-                    shared=fill.view(np.uint8))  # fmt: skip
+                    shared=channel_fill(outside.fill, self.source.channels))  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def channel_fill(fill: tuple[float, ...], channels: int) -> npt.NDArray[np.uint8]:
+    """Bytes of a fill value for each channel; not to be written to."""
+    if len(fill) not in (1, channels):
+        raise ValueError(f"fill has {len(fill)} values, the images {channels} channels")
+    values = np.zeros(MAX_CHANNELS)
+    values[:channels] = fill
+    return values.view(np.uint8)
 
 
 @lru_cache(maxsize=16)
@@ -132,9 +135,8 @@ def no_move(n: int) -> Floats:
 
 def product(first: Floats, second: Floats) -> Floats:
     """Matrices of `second` followed by `first`: (n, 2, 3) each, last rows (0, 0, 1) left out."""
-    # matmul of many tiny matrices takes twice as long
-    result: Floats = first[:, :, :1] * second[:, :1] + first[:, :, 1:2] * second[:, 1:]
-    result[:, :, 2] += first[:, :, 2]
+    result = np.empty_like(second)
+    _augment.product(first, second, result)
     return result
 
 
@@ -203,10 +205,16 @@ def _end(warp: Warp, result: Plan, position: int) -> None:
 
 
 def plan_masks(operations: list[Operation], drawn: list[Drawn], frame: Frame, fill: float) -> Plan:
-    """The geometric operations alone, by nearest neighbour, and with a border of `fill`."""
+    """What moves pixels alone: geometric operations by nearest neighbour, with a border of `fill`,
+    and those that put a part of one mask into another."""
     result = Plan([Part([], frame)], [], frame)
     warp = Warp.of(frame)
-    for operation, draw in zip(operations, drawn, strict=True):
+    for position, (operation, draw) in enumerate(zip(operations, drawn, strict=True)):
+        if operation.mixes_masks:
+            _end(warp, result, 0)
+            steps = operation.steps(draw, warp.frame, position)
+            result.parts.append(Part(steps, warp.frame))
+            warp = Warp.of(warp.frame)
         if not isinstance(operation, Geometric):
             continue
         nearest = _nearest(operation, fill)

@@ -115,7 +115,8 @@ class CutMix(Mixing):
     Notes
     -----
     Yun et al. (2019), arXiv 1905.04899; the rectangle has the image's proportions and lies inside
-    it, where the paper cuts it at the edge. Partners are as in `MixUp`.
+    it, where the paper cuts it at the edge. Partners are as in `MixUp`. Masks get the same rectangle
+    of the partner's mask.
 
     Examples
     --------
@@ -128,6 +129,7 @@ class CutMix(Mixing):
     """
 
     n_draws = 4
+    mixes_masks = True
 
     def __init__(self, alpha: float = 1.0, *, n_classes: int | None = None, p: float = 1.0) -> None:
         super().__init__(alpha, n_classes, p)

@@ -10,8 +10,8 @@ How to add an operation: a subclass of `Operation` that says
 
 Operations that move pixels are subclasses of `Geometric` (``moves.py``) and say a matrix instead;
 consecutive ones are fused. An operation that reads other images of the batch has ``needs_batch``:
-its step is the first of a program of its own, whose images are all made by then. One that changes
-labels has a ``relabel``.
+its step is the first of a program of its own, whose images are all made by then; ``mixes_masks``
+says whether the same step is right for masks. One that changes labels has a ``relabel``.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ class Operation:
 
     n_draws: ClassVar[int] = 0
     needs_batch: ClassVar[bool] = False  # reads other images: begins a program of its own
+    mixes_masks: ClassVar[bool] = False  # whether those that do so take masks along
 
     def __init__(self, p: float = 1.0) -> None:
         self.p = between(p, 0.0, 1.0, "p")
@@ -133,11 +134,12 @@ class Operation:
     def drawn(self, seed: int, epoch: int, position: int, indices: Integers) -> Drawn:
         """What it does to each image: a function of (seed, epoch, position, index) alone."""
         if self.n_draws == 0 and self.p == 1:
-            return Drawn(type(self).__name__, np.ones(len(indices), dtype=np.bool_), {})
+            return Drawn(type(self).__name__, all_of(len(indices)), {})
         uniforms = np.empty((len(indices), 1 + self.n_draws))
         _augment.uniforms(seed, epoch, position, indices, uniforms)
         values = self.draw(uniforms[:, 1:])
-        return Drawn(type(self).__name__, uniforms[:, 0] < self.p, values)
+        applied = all_of(len(indices)) if self.p == 1 else uniforms[:, 0] < self.p
+        return Drawn(type(self).__name__, applied, values)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
@@ -154,10 +156,19 @@ def local_step(
     """
     if isinstance(parameters, list):
         parameters = columns(len(frame), *parameters)
-    active = None if drawn.applied.all() else drawn.applied.view(np.uint8)
+    everywhere = drawn.applied is all_of(len(frame)) or drawn.applied.all()
+    active = None if everywhere else drawn.applied.view(np.uint8)
     fields = {"dtype": DTYPES[frame.dtype], "channels": frame.channels, **fields}
     return Step(kind, np.ascontiguousarray(parameters, dtype=np.float64), position=position,
                 active=active, **fields)  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def all_of(n: int) -> npt.NDArray[np.bool_]:
+    """An operation applied to all images; kept for the next batch, so not to be written to."""
+    applied = np.ones(n, dtype=np.bool_)
+    applied.flags.writeable = False
+    return applied
 
 
 @lru_cache(maxsize=16)

@@ -9,11 +9,29 @@ import numpy.typing as npt
 
 from jointprob import _augment
 from jointprob.augment.images.batches import Batch
-from jointprob.augment.images.operation import DTYPES, Integers, Program, Step
+from jointprob.augment.images.operation import (
+    BLUR,
+    COLOUR,
+    DTYPES,
+    FUNCTION,
+    GEOMETRY,
+    MIX,
+    NOISE,
+    RESIZE,
+    SHOT,
+    Integers,
+    Program,
+    Step,
+)
 from jointprob.threads import n_threads, run_blocks
 
-FEW_VALUES = 1 << 18  # fewer are done by one thread
-BLOCKS = 4  # of each thread, so that none waits long for the others
+# Nanoseconds of a value in a step, roughly; others are bound by memory, which threads share.
+COSTS = {GEOMETRY: 0.4, RESIZE: 0.2, BLUR: 0.7, MIX: 0.1, NOISE: 0.3, SHOT: 0.6, COLOUR: 0.05,
+         FUNCTION: 1.0}  # fmt: skip
+COPY_COST = MAP_COST = 0.05
+THREAD_NANOSECONDS = 300_000  # a thread with less to do costs more than it does
+BLOCK_NANOSECONDS = 60_000  # a call with less to do is mostly call
+BLOCKS = 16  # of each thread at most, so that none waits long for the others
 MUCH_SCRATCH = 1 << 28  # bytes; more is not kept
 _thread = threading.local()
 
@@ -25,8 +43,9 @@ def run(steps: list[Step], batch: Batch, result: Batch, indices: Integers, epoch
     n = len(frame)
     program = Program(steps, batch.places(), result.places(), indices, epoch, seed,
                       DTYPES[frame.dtype], frame.channels)  # fmt: skip
-    workers = threads(batch, result, n_jobs)
-    block = n if workers == 1 else max(1, n // (BLOCKS * workers))
+    work = nanoseconds(steps, batch, result)
+    workers = threads(work, n_jobs)
+    blocks = max(1, min(BLOCKS * workers, int(work / BLOCK_NANOSECONDS)))
 
     def task(first: int, last: int) -> None:
         needed = _augment.run(program, first, last, scratch(1))
@@ -36,15 +55,25 @@ def run(steps: list[Step], batch: Batch, result: Batch, indices: Integers, epoch
     if workers == 1:
         task(0, n)
     else:
-        run_blocks(task, n, block, workers)
+        run_blocks(task, n, -(-n // blocks), workers)
 
 
-def threads(batch: Batch, result: Batch, n_jobs: int | None) -> int:
-    """One for little work; counting the cores alone takes longer than that."""
-    if n_jobs is not None and n_threads(n_jobs) == 1:
-        return 1
-    few = max(batch.frame.n_values, result.frame.n_values) < FEW_VALUES
-    return 1 if few else n_threads(n_jobs)
+def nanoseconds(steps: list[Step], batch: Batch, result: Batch) -> float:
+    """What the work takes one thread, roughly."""
+    values = max(batch.frame.n_values, result.frame.n_values)
+    return values * (COPY_COST + sum(cost(step) for step in steps))
+
+
+def cost(step: Step) -> float:
+    """Nanoseconds of a value beside its copy, which moves of whole pixels are."""
+    moves = step.kind == GEOMETRY and step.options[1] == 0
+    return 0.0 if moves else COSTS.get(step.kind, MAP_COST)
+
+
+def threads(work: float, n_jobs: int | None) -> int:
+    """As many as have enough to do; for little work not even the cores are counted."""
+    useful = max(1, int(work / THREAD_NANOSECONDS))
+    return 1 if n_jobs is None and useful == 1 else min(useful, n_threads(n_jobs))
 
 
 def scratch(n_bytes: int) -> npt.NDArray[np.uint8]:
