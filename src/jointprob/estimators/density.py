@@ -347,7 +347,13 @@ def fit_source(
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
     with reporting(estimator.verbose) as progress:
         settings = Settings(
-            n_subsets, n_trees, estimator.categorical_features, seed, NAME, progress
+            n_subsets,
+            n_trees,
+            estimator.categorical_features,
+            seed,
+            NAME,
+            estimator.n_jobs,
+            progress,
         )
         return fit_batches(source, settings, X_val)
 

@@ -15,7 +15,6 @@ from jointprob.table import Table, conform
 from jointprob.threads import run_blocks
 
 DRAW_STREAM = 41  # second word of the key: no two uses of a seed share a stream
-SAMPLE_ROWS = 131_072  # on which everything but the tables' last digits is chosen
 HELD_OUT_ROWS = 20_000
 WORDS = 4  # of a Philox counter
 
@@ -27,6 +26,8 @@ class Lot:
     Parameters
     ----------
     n_rows : int
+    n_drawn : int
+        Rows to start from, about; no more rows than that are drawn all, and none is held out here.
     seed : int
     holds_out : bool
         False where rows to choose on are given.
@@ -35,17 +36,18 @@ class Lot:
     -----
     Row i has word i of a Philox stream: below a first bound it is held out, below a second one it
     is drawn. The numbers of rows are binomial, with means of 20,000 (a tenth of fewer than 200,000
-    rows) and 131,072.
+    rows) and `n_drawn`.
     """
 
     n_rows: int
+    n_drawn: int
     seed: int
     holds_out: bool = True
 
     @property
     def whole(self) -> bool:
         """Are the rows few enough to be drawn all?"""
-        return self.n_rows <= SAMPLE_ROWS
+        return self.n_rows <= self.n_drawn
 
     def keys(self, start: int, stop: int) -> NDArray[np.float64]:
         """Uniform numbers of rows start..stop."""
@@ -60,7 +62,7 @@ class Lot:
 
     def drawn(self, key: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Rows to start from, by their keys."""
-        bound = self._held_share + SAMPLE_ROWS / self.n_rows
+        bound = self._held_share + self.n_drawn / self.n_rows
         return np.asarray(~self.held_out(key) & (key < bound))
 
     @property

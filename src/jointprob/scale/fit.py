@@ -25,6 +25,7 @@ from jointprob.table import Table, conform
 
 logger = logging.getLogger("jointprob")
 
+SAMPLE_ROWS = 131_072  # on which everything but the tables' last digits is chosen
 MOST_TREES = 4  # that are carried through the passes, unless a number is asked for
 MOST_PASSES = 4
 LEAST_GAIN = 3e-4  # relative gain of a pass that is worth another one
@@ -42,6 +43,8 @@ class Settings:
     seed : int
     estimator_name : str
         What error messages call the estimator.
+    n_jobs : int or None
+        Threads of what this process does between passes.
     progress : callable
     """
 
@@ -50,6 +53,7 @@ class Settings:
     categorical_features: Any = "from_dtype"
     seed: int = 0
     estimator_name: str = "JEPADensity"
+    n_jobs: int | None = None
     progress: Progress = silent
 
 
@@ -83,15 +87,21 @@ def fit_batches(source: Source, settings: Settings, X_val: Any = None) -> Joint:
     layout, validation = _survey(source, settings, X_val)
     drawn = source.fold(Draw(layout, source.n_jobs), merge_drawn)
     assert drawn is not None  # the survey found rows
-    views = _views(drawn, layout, validation, settings.seed, source.n_jobs)
-    settings.progress("a sample is fitted")
+    logger.debug("draw: %d rows, %d held out", drawn.sample.n_rows, drawn.held_out.n_rows)
+    views = _views(drawn, layout, validation, settings)
     members = fit_bag(
-        views, settings.n_subsets, settings.n_trees, settings.seed, source.n_jobs, settings.progress
+        views,
+        settings.n_subsets,
+        settings.n_trees,
+        settings.seed,
+        settings.n_jobs,
+        settings.progress,
     )
+    logger.debug("start: %d trees", len(members))
     n_rows = layout.lot.n_rows
     if not layout.lot.whole:
         most = MOST_TREES if settings.n_trees is None else settings.n_trees
-        members = _Passes(source, layout, views, members[:most], settings.progress).members()
+        members = _Passes(source, layout, views, members[:most], settings).members()
     return Joint(layout.schema, members, float(n_rows))
 
 
@@ -107,7 +117,7 @@ def _survey(source: Source, settings: Settings, X_val: Any) -> tuple[Layout, Tab
             "at least one must be known"
         )
     starts = tuple(np.cumsum((0, *survey.n_rows)).tolist())
-    lot = Lot(n_rows, settings.seed, X_val is None)
+    lot = Lot(n_rows, SAMPLE_ROWS, settings.seed, X_val is None)
     validation = (
         None if X_val is None else conform(X_val, schema, False, "X_val", settings.estimator_name)
     )
@@ -116,11 +126,11 @@ def _survey(source: Source, settings: Settings, X_val: Any) -> tuple[Layout, Tab
 
 
 def _views(
-    drawn: Drawn, layout: Layout, validation: Table | None, seed: int, n_jobs: int | None
+    drawn: Drawn, layout: Layout, validation: Table | None, settings: Settings
 ) -> list[View]:
-    sample = drawn.sample
+    sample, n_jobs = drawn.sample, settings.n_jobs
     if layout.lot.whole:
-        return views_of(sample, np.ones(sample.n_rows), validation, seed, n_jobs)
+        return views_of(sample, np.ones(sample.n_rows), validation, settings.seed, n_jobs)
     held_out = drawn.held_out if validation is None else validation
     encodings = encodings_of(layout.schema, _values_by_sketch(drawn, layout.schema), n_jobs)
     weight, held_weight = np.ones(sample.n_rows), np.ones(held_out.n_rows)
@@ -142,9 +152,9 @@ class _Passes:
         layout: Layout,
         views: list[View],
         members: tuple[Member, ...],
-        progress: Progress,
+        settings: Settings,
     ) -> None:
-        self.source, self.layout, self.progress = source, layout, progress
+        self.source, self.layout, self.settings = source, layout, settings
         self.views = {id(view.encoding): view for view in views}
         self.trees = [Growing(m.tree, m.encoding, m.plan) for m in members]
         self.scores = [self._score(growing) for growing in self.trees]
@@ -156,7 +166,7 @@ class _Passes:
     def _score(self, growing: Growing) -> Floats:
         view = self._view(growing)
         held_out = view.held_out
-        log_prob = growing.tree.log_prob(held_out.codes, held_out.z, self.source.n_jobs)
+        log_prob = growing.tree.log_prob(held_out.codes, held_out.z, self.settings.n_jobs)
         return log_prob + view.log_jacobian
 
     def _mixture(self) -> tuple[Floats, float]:
@@ -171,7 +181,7 @@ class _Passes:
             self._iterate()
             score = self._mixture()[1]
             logger.debug("pass %d: held out %.4f, before %.4f", number + 1, score, before)
-            self.progress(f"pass {number + 1} over all rows, held out {score:.4f} nats")
+            self.settings.progress(f"pass {number + 1} over all rows, held out {score:.4f} nats")
             if not self.open or score - before < LEAST_GAIN * abs(score):
                 break
         return self._weighted()

@@ -116,7 +116,7 @@ def _all_levels(first: Column, second: Column) -> tuple[Level, ...]:
     if first.levels and second.levels:
         _check_family(first, second)
     both = dict.fromkeys(first.levels + second.levels)
-    return tuple(both) if first.is_declared else tuple(sorted(both))  # type: ignore[type-var]
+    return tuple(both) if first.is_declared else tuple(sorted(both))
 
 
 def _check_family(first: Column, second: Column) -> None:
