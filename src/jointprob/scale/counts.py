@@ -111,18 +111,34 @@ def maximised(growing: Growing, counts: Arrays, rows: Rows) -> Growing:
     for i, own in enumerate(start.moments):
         own.weight[:], own.sum[:], own.square[:] = (a / n_rows for a in moments[3 * i : 3 * i + 3])
     start.level_share[:] = level_shares(tree, start.emission, n_rows)
-    _renew_unseen(tree, emission, len(rows.n_levels) - rows.n_companions)
+    _renew_unseen(tree, transition, emission, len(rows.n_levels) - rows.n_companions)
     Refinement(start, rows.take(np.arange(0)), growing.plan, n_rows).maximise(1.0, 0.0)
     return replace(growing, tree=tree)
 
 
-def _renew_unseen(tree: LatentTree, emission: NDArray[Any], n_open: int) -> None:
+def _renew_unseen(
+    tree: LatentTree, transition: NDArray[Any], emission: NDArray[Any], n_open: int
+) -> None:
     """Mass of levels never seen, by how many levels all rows hold once."""
-    for b in np.flatnonzero(tree.n_levels):
+    for b in map(int, np.flatnonzero(tree.n_levels)):
         if tree.code_column[b] < n_open:
             at, n = int(tree.emission_at[b]), int(tree.n_levels[b])
             width = int(tree.n_states[b] // tree.n_cells[b])
-            levels = emission[at : at + n * width].reshape(n, width).sum(axis=1)
+            levels = _level_counts(tree, b, transition, emission[at : at + n * width])
             seen = 1 - tree.unseen[b]
             tree.unseen[b] = unseen_mass(np.rint(levels).astype(np.float64))
             tree.emission[at : at + n * width] *= (1 - tree.unseen[b]) / seen
+
+
+def _level_counts(
+    tree: LatentTree, b: int, transition: NDArray[Any], emission: NDArray[Any]
+) -> NDArray[Any]:
+    """Rows of each level; where each has a cell of its own, only its states are counted."""
+    n_levels, n_cells, n_states = (int(a[b]) for a in (tree.n_levels, tree.n_cells, tree.n_states))
+    if n_levels > n_cells:
+        return np.asarray(emission.reshape(n_levels, -1).sum(axis=1))
+    at, parent = int(tree.transition_at[b]), int(tree.parent[b])
+    above = 1 if parent < 0 else int(tree.n_states[parent])
+    states = transition[at : at + above * n_states].reshape(above, n_cells, -1)
+    cell = tree.cell[tree.cell_at[b] : tree.cell_at[b] + n_levels]
+    return np.asarray(states.sum(axis=(0, 2))[cell])

@@ -45,7 +45,7 @@ def open_parquet(source: Any) -> DatasetBatches:
         If there is no row, or a column is of one type in one file and of another in a later one.
     """
     dataset = _open(fspath(source)) if isinstance(source, str | PathLike) else source
-    dataset = dataset.replace_schema(_common_schema(dataset))
+    dataset = _widened(dataset, _common_schema(dataset))
     if not dataset.count_rows():
         raise ValueError(f"X holds no row: {_name(source)} is empty; allowed are one or more")
     return DatasetBatches(dataset)
@@ -55,11 +55,19 @@ def _open(path: str) -> Any:
     try:
         return pyarrow.dataset.dataset(path, format="parquet")
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"X is the path {path!r}: there is no such file or folder"
-        ) from None
+        raise FileNotFoundError(f"X is {path!r}: there is no such file or folder") from None
     except pa.ArrowInvalid as error:
         raise ValueError(f"X is {path!r}, which is no Parquet: {error}") from None
+
+
+def _widened(dataset: Any, schema: Any) -> Any:
+    """The same files read by a schema in which they all agree."""
+    if schema == dataset.schema or not isinstance(dataset, pyarrow.dataset.FileSystemDataset):
+        return dataset
+    fragments = list(dataset.get_fragments())
+    return pyarrow.dataset.FileSystemDataset(
+        fragments, schema, dataset.format, filesystem=dataset.filesystem
+    )
 
 
 def _name(source: Any) -> str:

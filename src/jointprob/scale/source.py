@@ -49,16 +49,28 @@ class Batches:
 
     def __init__(self, batches: Iterable[Any], n_jobs: int | None = None) -> None:
         self.batches, self.n_jobs = batches, n_jobs
+        self._n_batches: int | None = None  # in the first pass
 
     def fold(self, task: Task[Part], merge: Callable[[Part, Part], Part]) -> Part:
         """As `Source.fold`."""
         parts: Reduction[Part] = Reduction(merge)
-        number = -1
+        n_batches = 0
         for number, batch in enumerate(self.batches):
             parts.add(task(batch, number))
-        if number < 0:
-            raise ValueError("X has no batch: allowed are one or more, with a row in all")
+            n_batches += 1
+        self._check_number(n_batches)
         return parts.result()
+
+    def _check_number(self, n_batches: int) -> None:
+        before = n_batches if self._n_batches is None else self._n_batches
+        if n_batches != before:
+            raise ValueError(
+                f"X has {n_batches} batches, and had {before} in the first pass; every pass must "
+                "give the same batches"
+            )
+        if not n_batches:
+            raise ValueError("X has no batch: allowed are one or more, with a row in all")
+        self._n_batches = n_batches
 
 
 def source_of(X: Any, n_jobs: int | None = None) -> Batches | None:
