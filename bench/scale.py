@@ -80,7 +80,9 @@ class Passes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         stage = record.getMessage().partition(":")[0]
         if stage.split()[0] in ("survey", "draw", "start", "pass"):
-            self.ends[stage] = record.created
+            n_before = sum(name.startswith("pass") for name in self.ends)
+            name = f"pass {n_before + 1}" if stage.startswith("pass") else stage
+            self.ends[name] = record.created
 
     def seconds(self, begin: float) -> dict[str, float]:
         """Of each stage, in order."""
@@ -135,7 +137,7 @@ def message_bytes(model: Any, part: Any) -> Result:
     lot = Lot(20 * n_rows, 0, 0)  # neither drawn nor held out: rows that are come once
     layout = Layout(joint.schema, (0, n_rows), lot, "JEPADensity")
     trees = tuple(Growing(m.tree, m.encoding, m.plan) for m in joint.members[:4])
-    count = Count(layout, trees, 1)
+    count = Count(layout, trees, 1.0, 1)
     return {
         "survey_bytes": len(pickle.dumps(TakeSurvey("from_dtype", "")(part, 0))),
         "draw_bytes": len(pickle.dumps(Draw(layout, 1)(part, 0))),

@@ -97,7 +97,7 @@ def test_answers_of_a_partition_do_not_grow_with_its_rows(fitted):
     sizes = []
     for rows in (MANY, pd.concat([MANY] * 10)):
         layout = Layout(fitted.joint_.schema, (0, len(rows)), Lot(10**9, 1, 0), "JEPADensity")
-        counts, drawn = Count(layout, growing, 1)(rows, 0), Draw(layout, 1)(rows, 0)
+        counts, drawn = Count(layout, growing, 1.0, 1)(rows, 0), Draw(layout, 1)(rows, 0)
         sizes.append((len(pickle.dumps(counts)), drawn.sample.n_rows + drawn.held_out.n_rows))
     assert abs(sizes[1][0] - sizes[0][0]) < 1000
     assert sizes[1][1] < 5
@@ -123,9 +123,7 @@ def test_predictions():
     classifier = JEPAClassifier(random_state=0).fit(X[:60], label[:60])
     proba = jointprob.dask.predict_proba(classifier, parts)
     assert list(proba.columns) == list(classifier.classes_)
-    np.testing.assert_array_equal(
-        proba.compute(scheduler="sync"), classifier.predict_proba(X)
-    )
+    np.testing.assert_array_equal(proba.compute(scheduler="sync"), classifier.predict_proba(X))
     predicted = jointprob.dask.predict(classifier, parts).compute(scheduler="sync")
     assert (predicted == classifier.predict(X)).all()
     block = da.from_array(X.to_numpy(), chunks=(100, 2))
@@ -157,7 +155,7 @@ def test_samples(fitted, monkeypatch):
 
 
 def test_refused(fitted):
-    with pytest.raises(TypeError, match="is a JEPAClassifier; jointprob.dask.fit takes JEPADen"):
+    with pytest.raises(TypeError, match=r"is a JEPAClassifier; jointprob.dask.fit takes JEPADen"):
         jointprob.dask.fit(JEPAClassifier(), PARTS)
     with pytest.raises(TypeError, match="X is a DataFrame; allowed are Dask data frames"):
         jointprob.dask.fit(small(), MANY)

@@ -169,7 +169,7 @@ def test_counts_do_not_depend_on_the_cut(at):
     batches = cut(MANY, *sorted(at))
     starts = np.cumsum([0, *map(len, batches)]).tolist()
     layout = Layout(table.schema, tuple(starts), Lot(N_ROWS, N_ROWS, 0), "JEPADensity")
-    counts = Batches(batches).fold(Count(layout, (before,), 2), merge_counts)
+    counts = Batches(batches).fold(Count(layout, (before,), 1.0, 2), merge_counts)
     after = maximised(before, counts[0], rows).tree
     np.testing.assert_allclose(
         after.log_prob(rows.codes, rows.z), run.tree.log_prob(rows.codes, rows.z), atol=2e-4
@@ -237,7 +237,7 @@ def test_more_rows_than_are_drawn(few_drawn):
 def test_passes_help(few_drawn, monkeypatch):
     """A start from a few rows alone scores worse than after passes over all rows."""
     test, passes = frame(n_rows=3000, seed=1), small(n_subsets=8).fit(EVEN)
-    monkeypatch.setattr(fitting, "MOST_PASSES", 0)
+    monkeypatch.setattr(fitting, "SHARES", ())
     assert small(n_subsets=8).fit(EVEN).score(test) < passes.score(test) - 0.01
 
 

@@ -68,7 +68,7 @@ class Partitions:
             root: Any = self.client.compute(self._tree(sent, merge))
             try:
                 return root.result()  # type: ignore[no-any-return]
-            except (distributed.client.FutureCancelledError, distributed.KilledWorker):
+            except distributed.client.FutureCancelledError:
                 if attempt == ATTEMPTS - 1:
                     raise
                 logger.warning("workers were lost with a model; this pass starts again")

@@ -40,10 +40,20 @@ class Growing:
 
 @dataclass(frozen=True, eq=False)
 class Count:
-    """Task of a later pass: expected counts of the rows that are not held out."""
+    """Task of a later pass: expected counts of rows that are not held out.
+
+    Parameters
+    ----------
+    layout : Layout
+    trees : tuple of Growing
+    share : float
+        Of these rows, 0 to 1.
+    n_jobs : int or None
+    """
 
     layout: Layout
     trees: tuple[Growing, ...]
+    share: float
     n_jobs: int | None
 
     def __call__(self, batch: Any, number: int) -> Counts | None:
@@ -51,7 +61,7 @@ class Count:
         if read is None:
             return None
         table, key = read
-        rows = np.flatnonzero(~self.layout.lot.held_out(key))
+        rows = np.flatnonzero(self.layout.lot.counted(key, self.share))
         blocks = [rows[i : i + BLOCK_ROWS] for i in range(0, len(rows), BLOCK_ROWS)]
         counts: Reduction[Counts | None] = Reduction(merge_counts)
         counts.add(None)

@@ -65,6 +65,10 @@ class Lot:
         bound = self._held_share + self.n_drawn / self.n_rows
         return np.asarray(~self.held_out(key) & (key < bound))
 
+    def counted(self, key: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+        """A share of the rows that are not held out, those to start from last of all."""
+        return np.asarray(~self.held_out(key) & (key >= 1 - share * (1 - self._held_share)))
+
     @property
     def _held_share(self) -> float:
         share = min(0.1, HELD_OUT_ROWS / self.n_rows)

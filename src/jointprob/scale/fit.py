@@ -27,7 +27,8 @@ logger = logging.getLogger("jointprob")
 
 SAMPLE_ROWS = 131_072  # on which everything but the tables' last digits is chosen
 MOST_TREES = 4  # that are carried through the passes, unless a number is asked for
-MOST_PASSES = 4
+SHARES = (1 / 16, 1 / 4, 1.0)  # of the rows, that a pass counts
+COUNTED_ROWS = 1 << 20  # at least, where there are as many
 LEAST_GAIN = 3e-4  # relative gain of a pass that is worth another one
 
 
@@ -78,8 +79,11 @@ def fit_batches(source: Source, settings: Settings, X_val: Any = None) -> Joint:
     2. A draw: rows to start from and rows to hold out by their number in the source, and a
        quantile sketch of every numeric column. Structure, sizes, subsets and a bag of trees are
        fitted to the rows drawn, under the marginals of all rows.
-    3. Expected counts of all rows under all trees, and the trees that follow: EM, each pass an
-       iteration, until the held-out score rises no more.
+    3. Expected counts of rows under all trees, and the trees that follow: EM, each pass an
+       iteration, on a sixteenth of the rows (a million at least), on a quarter, on all. Early
+       iterations move the tables farther than few rows' noise does (Meek, Thiesson & Heckerman
+       2002, JMLR 2:397-418). A tree stops where held-out rows lose by a pass; a pass that gains
+       little is followed by the one over all rows, if that has not been.
 
     Where all rows are drawn (up to 131,072), the second pass ends the fit, which is then the one of
     the rows in one table, bit for bit.
@@ -175,21 +179,26 @@ class _Passes:
 
     def members(self) -> tuple[Member, ...]:
         """The trees after the last pass, heaviest first; those of little weight are dropped."""
-        score = self._mixture()[1]
-        for number in range(MOST_PASSES):
-            before = score
-            self._iterate()
+        score, least = self._mixture()[1], COUNTED_ROWS / self.layout.lot.n_rows
+        shares = [min(1.0, max(share, least)) for share in SHARES]
+        while shares and self.open:
+            share, before = shares.pop(0), score
+            self._iterate(share)
             score = self._mixture()[1]
-            logger.debug("pass %d: held out %.4f, before %.4f", number + 1, score, before)
-            self.settings.progress(f"pass {number + 1} over all rows, held out {score:.4f} nats")
-            if not self.open or score - before < LEAST_GAIN * abs(score):
-                break
+            self._tell(f"pass over {share:.2f} of the rows", score)
+            if score - before < LEAST_GAIN * abs(score):
+                shares = shares[-1:] if share < 1 else []
         return self._weighted()
 
-    def _iterate(self) -> None:
+    def _tell(self, what: str, score: float) -> None:
+        logger.debug("%s: held out %.4f", what, score)
+        self.settings.progress(f"{what}, held out {score:.4f} nats")
+
+    def _iterate(self, share: float) -> None:
         """One pass; a tree that it does not help stays as it was, and is left alone from then."""
         trees = tuple(self.trees[i] for i in self.open)
-        counts = self.source.fold(Count(self.layout, trees, self.source.n_jobs), merge_counts)
+        task = Count(self.layout, trees, share, self.source.n_jobs)
+        counts = self.source.fold(task, merge_counts)
         assert counts is not None  # the survey found rows
         for i, own in zip(list(self.open), counts, strict=True):
             moved = maximised(self.trees[i], own, self._view(self.trees[i]).held_out)
