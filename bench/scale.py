@@ -111,7 +111,7 @@ def on_dask(path: str, n_workers: int) -> Result:
     import jointprob.dask
 
     dask.config.set({"dataframe.convert-string": False})
-    options = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         rows = dd.read_parquet(path, split_row_groups=True)
         estimator = _estimator(n_jobs=n_workers)

@@ -15,7 +15,7 @@ from jointprob import estimators
 from jointprob.__main__ import main
 from jointprob.versions import PACKAGES, versions
 
-HEAVY = ["matplotlib", "numba", "pandas", "polars", "pyarrow"]
+HEAVY = ["dask", "distributed", "matplotlib", "numba", "pandas", "polars", "pyarrow"]
 PACKAGE = Path(jointprob.__file__).parent
 from_source_tree = not (PACKAGE / "include").is_dir()
 

@@ -39,6 +39,7 @@ Part = TypeVar("Part")
 logger = logging.getLogger("jointprob")
 
 ATTEMPTS = 5  # at a pass whose workers were lost with what they were sent
+PATIENCE = 120  # seconds for lost workers to come back
 SAMPLE_ROWS = 100_000  # of a partition of `sample`
 
 
@@ -64,7 +65,7 @@ class Partitions:
         """As `jointprob.scale.Source.fold`."""
         for attempt in range(ATTEMPTS):
             # Sent once to every worker; should all of them be lost, it is sent again.
-            sent = self.client.scatter(task, broadcast=True, hash=False)
+            sent = self.client.scatter(task, broadcast=True, hash=False, timeout=PATIENCE)
             root: Any = self.client.compute(self._tree(sent, merge))
             try:
                 return root.result()  # type: ignore[no-any-return]
@@ -132,7 +133,7 @@ def fit(estimator: Any, X: Any, client: Any = None) -> Any:
     >>> from jointprob import JEPADensity
     >>> frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=300)})
     >>> density = JEPADensity(n_subsets=2, n_trees=1, random_state=0)
-    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    >>> with distributed.Client(processes=False, dashboard_address=":0") as client:
     ...     fitted = jointprob.dask.fit(density, dd.from_pandas(frame, npartitions=2), client)
     >>> fitted.joint_.n_rows
     300.0
@@ -171,7 +172,7 @@ def _client_for(client: Any) -> Iterator[Any]:
             client = distributed.Client.current()
         except ValueError:
             with (
-                distributed.LocalCluster(threads_per_worker=1, dashboard_address=None) as cluster,
+                distributed.LocalCluster(threads_per_worker=1, dashboard_address=":0") as cluster,
                 distributed.Client(cluster) as own,
             ):
                 yield own
