@@ -34,6 +34,8 @@ TEST_ROWS = 20_000
 MEMORY = 2e9  # bytes that a fit of 20,000,000 rows may take
 CLOSE = 0.01  # nats a row between one machine and several
 WORKERS = (1, 2)
+MODEL_ROWS = 20_000  # of a partition, behind the sizes of messages
+QUICK = {"n_subsets": 32, "n_trees": 2}
 FAR = (10**11, 100)  # rows and workers of the estimate on paper
 
 
@@ -90,19 +92,19 @@ class Passes(logging.Handler):
         return dict(zip(self.ends, np.diff(times).tolist(), strict=True))
 
 
-def in_memory(path: str, n_jobs: int) -> Result:
+def in_memory(path: str, n_jobs: int, settings: Result) -> Result:
     """The whole table read, then fitted."""
-    estimator, table = _estimator(n_jobs), pq.read_table(path)
+    estimator, table = _estimator(n_jobs, settings), pq.read_table(path)
     return _measured(lambda: estimator.fit(table))
 
 
-def out_of_core(path: str, n_jobs: int) -> Result:
+def out_of_core(path: str, n_jobs: int, settings: Result) -> Result:
     """The path fitted."""
-    estimator = _estimator(n_jobs)
+    estimator = _estimator(n_jobs, settings)
     return _measured(lambda: estimator.fit(path))
 
 
-def on_dask(path: str, n_workers: int) -> Result:
+def on_dask(path: str, n_workers: int, settings: Result) -> Result:
     """Fitted on a cluster of this machine."""
     import dask
     import dask.dataframe as dd
@@ -114,11 +116,11 @@ def on_dask(path: str, n_workers: int) -> Result:
     options = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         rows = dd.read_parquet(path, split_row_groups=True)
-        estimator = _estimator(n_jobs=n_workers)
+        estimator = _estimator(n_workers, settings)
         result = _measured(lambda: jointprob.dask.fit(estimator, rows, client), as_pandas=True)
         memory = client.run(measure.peak_resident)
     first = rows.partitions[0].compute()
-    model = _estimator(n_workers).fit([first])
+    model = _estimator(n_workers, settings).fit([first[:MODEL_ROWS]])
     return {
         **result,
         "n_partitions": rows.npartitions,
@@ -146,10 +148,10 @@ def message_bytes(model: Any, part: Any) -> Result:
     }
 
 
-def _estimator(n_jobs: int) -> Any:
+def _estimator(n_jobs: int, settings: Result) -> Any:
     from jointprob import JEPADensity
 
-    return JEPADensity(random_state=0, n_jobs=n_jobs)
+    return JEPADensity(random_state=0, n_jobs=n_jobs, **settings)
 
 
 def _measured(fit: Any, as_pandas: bool = False) -> Result:
@@ -191,7 +193,8 @@ def wanted(n_rows: int, options: argparse.Namespace) -> list[tuple[str, str, int
 
 def run(method: str, path: Path, options: argparse.Namespace, argument: int) -> Result:
     print(f"{path.name} rows, {method}, {argument}", file=sys.stderr, flush=True)
-    task = {"method": method, "path": str(path), "argument": argument}
+    settings = QUICK if options.quick else {}
+    task = {"method": method, "arguments": [str(path), argument, settings]}
     result = measure.in_fresh_process(Path(__file__), task, options.limit)
     print(json.dumps(result), file=sys.stderr, flush=True)
     return result
@@ -299,6 +302,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--in-memory", type=lambda s: int(float(s)), default=IN_MEMORY)
     parser.add_argument("--on-dask", type=lambda s: int(float(s)), default=IN_MEMORY)
     parser.add_argument("--jobs", type=int, default=measure.n_cores(), help="our threads")
+    parser.add_argument("--quick", action="store_true", help="32 subsets, two trees: to try it out")
     parser.add_argument("--limit", type=float, default=7200.0, help="seconds of a fit, at most")
     parser.add_argument("--folder", type=Path, help="where the rows are, or are written and kept")
     parser.add_argument("--out", type=Path, help="results file whose section is replaced")
@@ -310,7 +314,8 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         sections = report(options, options.folder or Path(temporary))
     machine = results.machine(["dask", "distributed", "pyarrow"])
-    text = f"## Larger than memory\n\n{machine}\n{sections}"
+    settings = f"Settings: {QUICK}.\n\n" if options.quick else ""
+    text = f"## Larger than memory\n\n{machine}\n{settings}{sections}"
     print(text)
     if options.out:
         results.replace_section(options.out, "scale", text)
@@ -319,6 +324,6 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["worker"]:
         given = json.loads(sys.argv[2])
-        measure.hand_back(METHODS[given["method"]](given["path"], given["argument"]))
+        measure.hand_back(METHODS[given["method"]](*given["arguments"]))
     else:
         main(sys.argv[1:])

@@ -6,7 +6,7 @@ Dask collections that any scheduler computes.
 
 from __future__ import annotations
 
-import logging
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -36,19 +36,16 @@ __all__ = ["fit", "predict", "predict_proba", "sample", "score_samples"]
 
 Part = TypeVar("Part")
 
-logger = logging.getLogger("jointprob")
-
-ATTEMPTS = 5  # at a pass whose workers were lost with what they were sent
-PATIENCE = 120  # seconds for lost workers to come back
+LARGE_GRAPH = "distributed.admin.large-graph-warning-threshold"
 SAMPLE_ROWS = 100_000  # of a partition of `sample`
 
 
 class Partitions:
     """Partitions of a Dask collection as batches: a `jointprob.scale.Source`.
 
-    Every pass is one graph: a task for each partition, then merges in the tree of
-    `jointprob.scale.Reduction`. Only the root comes to the driver. A lost worker's part of the
-    graph runs again elsewhere.
+    Every pass is one graph: the trees so far, a task for each partition, then merges in the order
+    of `jointprob.scale.Reduction`. Only the root comes to the driver. The scheduler holds all that
+    the graph follows from, the trees too: what a lost worker had is made again elsewhere.
 
     Parameters
     ----------
@@ -63,17 +60,9 @@ class Partitions:
 
     def fold(self, task: Task[Part], merge: Callable[[Part, Part], Part]) -> Part:
         """As `jointprob.scale.Source.fold`."""
-        for attempt in range(ATTEMPTS):
-            # Sent once to every worker; should all of them be lost, it is sent again.
-            sent = self.client.scatter(task, broadcast=True, hash=False, timeout=PATIENCE)
-            root: Any = self.client.compute(self._tree(sent, merge))
-            try:
-                return root.result()  # type: ignore[no-any-return]
-            except distributed.client.FutureCancelledError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                logger.warning("workers were lost with a model; this pass starts again")
-        raise AssertionError("a pass returns or raises")
+        sent = dask.delayed(pickle.loads, pure=False)(pickle.dumps(task))
+        with dask.config.set({LARGE_GRAPH: "1GB"}):  # trees are of some ten megabytes
+            return self.client.compute(self._tree(sent, merge)).result()  # type: ignore[no-any-return]
 
     def _tree(self, sent: Any, merge: Callable[[Part, Part], Part]) -> Any:
         run, merged = dask.delayed(_run, pure=False), dask.delayed(_merge, pure=False)
