@@ -50,6 +50,11 @@ class Peak:
         self.bytes = max(0, _status("VmHWM") - self._before)
 
 
+def peak_resident() -> int:
+    """Most bytes that this process has had resident."""
+    return _status("VmHWM")
+
+
 def _status(field: str) -> int:
     # ru_maxrss would do, but a child inherits its parent's high-water mark through fork and exec
     for line in Path("/proc/self/status").read_text().splitlines():

@@ -10,9 +10,9 @@ from data import Split
 from measure import Result, fitted, rows_per_second, timed
 
 from jointprob import JEPADensity
-from jointprob.estimators.density import views_of
 from jointprob.joint import Plan
 from jointprob.joint.nursery import Nursery
+from jointprob.joint.views import views_of
 from jointprob.table import conform, read_table
 
 SEED = 0

@@ -16,7 +16,7 @@ from jointprob.__main__ import main
 from jointprob.score.export import STAGES
 from jointprob.versions import PACKAGES, versions
 
-HEAVY = ["matplotlib", "numba", "onnx", "pandas", "polars", "pyarrow"]
+HEAVY = ["dask", "distributed", "matplotlib", "numba", "onnx", "pandas", "polars", "pyarrow"]
 PACKAGE = Path(jointprob.__file__).parent
 from_source_tree = not (PACKAGE / "include").is_dir()
 

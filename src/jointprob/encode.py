@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from jointprob import _encode
 from jointprob.knots import broad, fit_marginal
 from jointprob.marginal import FARTHEST, AsItIs, Floats, Marginal, standardising, weighted_moments
+from jointprob.schema import Schema
 from jointprob.threads import run_blocks
 
 if TYPE_CHECKING:
@@ -239,15 +241,36 @@ def fit_encodings(
     ([0.0], [1, 1, 1, 1, 1, 0, 0])
     """
     rows = _row_weights(table.n_rows, weight)
-    kinds = [column.kind for column in table.schema.columns]
-    categorical = tuple(j for j, kind in enumerate(kinds) if kind == "categorical")
-    numeric = tuple(j for j, kind in enumerate(kinds) if kind == "numeric")
-    levels = tuple(len(table.schema.columns[j].levels) for j in categorical)
+
+    def values_of(column: int) -> tuple[Floats, Floats]:
+        return distinct(np.clip(table.columns[column], -FARTHEST, FARTHEST), rows)
+
+    return encodings_of(table.schema, values_of, n_jobs, atoms)
+
+
+def encodings_of(
+    schema: Schema,
+    values_of: Callable[[int], tuple[Floats, Floats]],
+    n_jobs: int | None = None,
+    atoms: tuple[Floats | None, ...] | None = None,
+) -> tuple[Encoding, Encoding]:
+    """As `fit_encodings`, where the rows themselves are not at hand.
+
+    Parameters
+    ----------
+    schema : Schema
+    values_of : callable
+        Of the position of a numeric column: its distinct values, ascending, within 1e300 of zero,
+        and the weight of each in rows, positive.
+    n_jobs, atoms
+        As `fit_encodings`.
+    """
+    categorical, numeric = schema.categorical, schema.numeric
+    levels = tuple(len(schema.columns[j].levels) for j in categorical)
     settled = atoms or (None,) * len(numeric)
     fits = run_blocks(
-        lambda i, _: _fit_column(np.asarray(table.columns[numeric[i]]), rows, settled[i]),
-        len(numeric), 1, n_jobs,
-    )  # fmt: skip
+        lambda i, _: _fit_column(*values_of(numeric[i]), settled[i]), len(numeric), 1, n_jobs
+    )
     found, scores, raw = zip(*fits, strict=True) if fits else ((), (), ())
     return (
         Encoding("scores", categorical, numeric, levels, scores, found),
@@ -264,10 +287,9 @@ def _row_weights(n_rows: int, weight: npt.ArrayLike | None) -> Floats:
 
 
 def _fit_column(
-    x: Floats, rows: Floats, settled: Floats | None = None
+    values: Floats, weight: Floats, settled: Floats | None = None
 ) -> tuple[Floats, Marginal, Marginal]:
-    """Atoms and the two marginals of one column."""
-    values, weight = distinct(np.clip(x, -FARTHEST, FARTHEST), rows)
+    """Atoms and the two marginals of one column, by its distinct values."""
     if len(values) == 0:
         none = np.empty(0) if settled is None else settled
         return none, broad(-1.0, 1.0), broad(-1.0, 1.0)

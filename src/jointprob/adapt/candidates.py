@@ -14,7 +14,6 @@ from scipy.special import logsumexp, ndtri
 from jointprob.adapt.columns import Target, widen, widen_member
 from jointprob.adapt.power import Exponents, Held, PowerPrior, choose
 from jointprob.encode import Encoding, distinct, fit_encodings
-from jointprob.estimators.density import views_of
 from jointprob.joint import fit_bag
 from jointprob.joint.adaptation import expect
 from jointprob.joint.families import pooled_tree
@@ -22,6 +21,7 @@ from jointprob.joint.nursery import Member
 from jointprob.joint.rows import Rows, encoded_rows
 from jointprob.joint.start import Plan
 from jointprob.joint.tree import Floats, LatentTree, Sizes
+from jointprob.joint.views import views_of
 from jointprob.knots import fit_marginal
 from jointprob.marginal import standardising, weighted_moments
 from jointprob.query import Joint

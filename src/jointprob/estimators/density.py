@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -15,15 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from jointprob.adapt.reservoir import Reservoir, brings_columns
 from jointprob.adapt.stream import JointStream, check_half_life, kept_share
-from jointprob.encode import Encoding, fit_encodings
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
-from jointprob.joint import View, fit_bag
-from jointprob.joint.rows import canonical_rows, encoded_rows, hold_out
+from jointprob.joint import fit_bag
 from jointprob.joint.tree import Floats
+from jointprob.joint.views import views_of
 from jointprob.marginal import AsItIs
 from jointprob.progress import reporting
 from jointprob.query import Joint
+from jointprob.scale import Settings, Source, fit_batches, source_of
 from jointprob.schema import Schema, preview
 from jointprob.table import Table, check_sample_weight, conform, extend, read_table
 
@@ -81,6 +80,13 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     equal fits whatever the order of their rows, and whole weights give the fit of repeated rows,
     bit for bit unless they add up to more than four times the rows and 100,000.
 
+    Batches are passed over three to six times, in memory of a few batches, a sample and the joint.
+    Up to 131,072 rows this gives the fit of one table. Of more rows, 131,072 are drawn by their
+    number to choose and start the joint, and all rows then move its tables (EM, stopped on rows
+    held out). How rows are cut into batches changes nothing but the rounding of sums and, in
+    columns of more than 16,384 values, the last digits of quantiles. See `jointprob.dask` for more
+    than one machine.
+
     Examples
     --------
     >>> import numpy as np
@@ -130,12 +136,15 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : pandas, polars or pyarrow frame, 2-D array, or dict of columns
-            Missing cells (None, NaN, NA) are allowed everywhere.
+            Missing cells (None, NaN, NA) are allowed everywhere. Or batches of rows that need not
+            fit into memory together: a path to a file or folder of Parquet, a
+            `pyarrow.dataset.Dataset`, or an iterable of frames, arrays or dicts, such as a list,
+            that gives the same batches whenever it is iterated over.
         y : ignored
         sample_weight : (n_rows,), optional
             Non-negative; a weight means that many repeats of the row, also where it is no whole
             number: twenty rows of weight 0.5 are the evidence of ten. A row of weight 0 is not
-            there, nor is a level that only such rows hold.
+            there, nor is a level that only such rows hold. Not with batches.
         X_val : like X, optional
             Rows to choose and stop on, instead of rows held out of X.
 
@@ -148,6 +157,10 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         ValueError, TypeError
             Naming the column, the value and what is allowed; the estimator stays as it was.
         """
+        source = source_of(X, self.n_jobs)
+        if source is not None:
+            self._keep(fit_source(self, source, sample_weight, X_val))
+            return self
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         weight = check_sample_weight(sample_weight, table.n_rows)
         self._keep(fit_joint(self, table, weight, check_random_state(self.random_state), X_val))
@@ -332,6 +345,32 @@ def fit_joint(
     return Joint(table.schema, members, float(weight.sum()))
 
 
+def fit_source(
+    estimator: JEPADensity, source: Source, sample_weight: Any = None, X_val: Any = None
+) -> Joint:
+    """The joint of batches of rows, by the settings of an estimator."""
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight is given, and X is batches of rows, which have none; allowed is None"
+        )
+    if estimator.families:
+        raise ValueError("families are for tables in memory: passes over batches do not fit them")
+    n_subsets = _checked_size(estimator.n_subsets, "n_subsets", 256)
+    n_trees = _checked_size(estimator.n_trees, "n_trees", 1000)
+    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    with reporting(estimator.verbose) as progress:
+        settings = Settings(
+            n_subsets,
+            n_trees,
+            estimator.categorical_features,
+            seed,
+            NAME,
+            estimator.n_jobs,
+            progress,
+        )
+        return fit_batches(source, settings, X_val)
+
+
 def tune_joint(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, strength: float | Literal["auto"]
 ) -> Transfer:
@@ -400,54 +439,3 @@ def _weighted(table: Table, weight: Floats) -> tuple[Table, Floats]:
 def _present(table: Table, weight: Floats) -> tuple[Table, Floats]:
     """Rows of positive weight of a later batch, which may know no cell."""
     return table.take(np.flatnonzero(weight)), weight[weight > 0]
-
-
-def views_of(
-    table: Table,
-    weight: Floats,
-    validation: Table | None,
-    seed: int,
-    n_jobs: int | None,
-    atoms: tuple[Floats, ...] | None = None,
-    families: Mapping[int, AsItIs] | None = None,
-) -> list[View]:
-    """The table under both encodings, divided into rows to fit and rows to hold out."""
-    rows, weight = canonical_rows(table, weight)
-    if validation is None:
-        fitted, held_out = hold_out(len(rows), seed)
-        validation, held_weight = table.take(rows[held_out]), weight[held_out]
-        rows, weight = rows[fitted], weight[fitted]
-    else:
-        order, held_weight = canonical_rows(validation, np.ones(validation.n_rows))
-        validation = validation.take(order)
-    table = table.take(rows)
-    encodings = fit_encodings(table, weight, n_jobs, atoms)
-    if families:
-        encodings = _left_alone(encodings[0], families), _left_alone(encodings[1], families)
-    kept = encodings if encodings[0].numeric else encodings[:1]
-    return [_view(e, table, weight, validation, held_weight, n_jobs) for e in kept]
-
-
-def _left_alone(encoding: Encoding, families: Mapping[int, AsItIs]) -> Encoding:
-    """The encoding that leaves some columns of z as they are."""
-    return replace(
-        encoding,
-        marginals=tuple(families.get(j, m) for j, m in enumerate(encoding.marginals)),
-        atoms=tuple(np.empty(0) if j in families else a for j, a in enumerate(encoding.atoms)),
-    )
-
-
-def _view(
-    encoding: Encoding,
-    table: Table,
-    weight: Floats,
-    validation: Table,
-    held_weight: Floats,
-    n_jobs: int | None,
-) -> View:
-    encoded = [encoding.encode(part, n_jobs) for part in (table, validation)]
-    rows, held_out = (
-        encoded_rows(encoding, table.schema, e, w)
-        for e, w in zip(encoded, (weight, held_weight), strict=True)
-    )
-    return View(encoding, rows, held_out, encoded[1].log_jacobian)

@@ -12,13 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.encode import distinct
-from jointprob.estimators.density import _checked_size, _weighted, keep_names, views_of
+from jointprob.estimators.density import _checked_size, _weighted, keep_names
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.strangeness import Norm, Part, fit_norm
 from jointprob.estimators.tags import TakesTables
 from jointprob.joint import View, fit_bag
 from jointprob.joint.rows import canonical_rows, hold_out
 from jointprob.joint.tree import Floats, Sizes
+from jointprob.joint.views import views_of
 from jointprob.marginal import FARTHEST, weighted_moments
 from jointprob.progress import Progress, reporting
 from jointprob.query import Joint

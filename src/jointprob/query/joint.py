@@ -539,17 +539,22 @@ class Joint:
         """
         if n < 0 or n != int(n):
             raise ValueError(f"n={n}; allowed are integers from 0")
+        return self.sample_rows(0, int(n), seed_of(random_state), n_jobs=n_jobs)
+
+    def sample_rows(self, start: int, stop: int, seed: int, *, n_jobs: int | None = None) -> Any:
+        """Rows start..stop of the sample of a seed, as `sample` draws them."""
         nothing = Given(read_rows({}, self.schema, partial=True))
-        passes, seed = self._passes(nothing), seed_of(random_state)
+        passes = self._passes(nothing, n_jobs)
         weight = np.exp([one.log_weight for one in passes])
 
-        def draw(start: int, stop: int) -> list[Any]:
-            rows, key = np.zeros(stop - start, np.int64), np.arange(start, stop, dtype=np.uint64)
-            share = np.repeat(weight[:, None], stop - start, axis=1)
-            return draw_rows(passes, share, rows, key, seed)
+        def draw(first: int, last: int) -> list[Any]:
+            key = np.arange(start + first, start + last, dtype=np.uint64)
+            share = np.repeat(weight[:, None], last - first, axis=1)
+            return draw_rows(passes, share, np.zeros(last - first, np.int64), key, seed)
 
-        blocks = run_blocks(draw, max(int(n), 1), SAMPLE_ROWS, n_jobs)
-        columns = [np.concatenate(parts)[: int(n)] for parts in zip(*blocks, strict=True)]
+        n = stop - start
+        blocks = run_blocks(draw, max(n, 1), SAMPLE_ROWS, n_jobs)
+        columns = [np.concatenate(parts)[:n] for parts in zip(*blocks, strict=True)]
         return to_container(blank_empty(columns, self.schema), self.schema)
 
     def impute(
