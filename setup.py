@@ -12,7 +12,7 @@ STAGES = {
     "_encode": ["encode"],
     "_partition": ["partition"],
     "_density": ["density"],
-    "_joint": ["joint", "joint_em", "joint_adapt"],
+    "_joint": ["joint", "joint_em", "joint_adapt", "joint_check"],
     "_query": ["query"],
     "_forest": [
         "forest",
