@@ -60,9 +60,11 @@ def write(path: str | os.PathLike[str], content: Content) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(growing, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             growing.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename:
+            error.filename = os.fspath(path)  # the name that was asked for
         raise
     _settle(target.parent)
 
@@ -126,7 +128,7 @@ def read(path: str | os.PathLike[str], mmap: bool = True) -> Content:
         places = [_place(name, entry) for name, entry in header.items()]
         _account(places, size - start)
         if mmap:
-            data: Any = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_COPY)
+            data: Any = _map(file)
         else:
             data, start = np.fromfile(file, np.uint8), 0
     arrays = {
@@ -134,6 +136,14 @@ def read(path: str | os.PathLike[str], mmap: bool = True) -> Content:
         for place in places
     }
     return Content(arrays, texts)
+
+
+def _map(file: BinaryIO) -> memory_map.mmap:
+    """The whole file, read-only; where the system can, its pages at once and not one by one."""
+    if not hasattr(memory_map, "MAP_POPULATE"):
+        return memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ)
+    flags = memory_map.MAP_SHARED | memory_map.MAP_POPULATE
+    return memory_map.mmap(file.fileno(), 0, flags=flags, prot=memory_map.PROT_READ)
 
 
 def parse(text: bytes | str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jointprob.files.checks import check
 from jointprob.files.container import NAMES, Array
-from jointprob.files.registry import classes, fits, hints, optional
+from jointprob.files.registry import classes, hints, optional, tests
 
 Record = dict[str, Any]
 PLAIN = (bool, int, str)
@@ -135,15 +135,17 @@ class Builder:
             raise ValueError(f"a record of class {name!r:.50} is not allowed here")
         owner = self.allowed[name]
         wanted = hints(owner)
-        absent = set(wanted) - set(given) - optional(owner)
-        unknown = set(given) - set(wanted)
-        if absent or unknown:
-            raise ValueError(f"{name} lacks {sorted(absent)} and has {sorted(unknown)!r:.80}")
+        if given.keys() != wanted.keys():
+            absent = set(wanted) - set(given) - optional(owner)
+            unknown = set(given) - set(wanted)
+            if absent or unknown:
+                raise ValueError(f"{name} lacks {sorted(absent)} and has {sorted(unknown)!r:.80}")
         fields = {field: self.value(value) for field, value in given.items()}
+        asked = tests(owner)
         for field, value in fields.items():
             if wanted[field] is float and type(value) is int:
                 fields[field] = value = float(value)
-            if not fits(value, wanted[field]):
+            if not asked[field](value):
                 raise ValueError(f"{name}.{field} is {value!r:.50}, not {wanted[field]!s:.80}")
         return name, fields
 
