@@ -32,6 +32,8 @@ ALIGNMENT = 64  # of the first array; sizes fall from array to array, so all sta
 MOST_HEADER = 100_000_000  # bytes, as in safetensors
 MOST_DIMENSIONS = 8
 LARGEST = 2**62
+MOST_TIMES = 4  # the size of a file: memory that loading it may take
+PART_BYTES, FEW_BYTES = 64, 100_000  # of the smallest list or dict; of a file too small to matter
 
 
 class Content(NamedTuple):
@@ -122,10 +124,10 @@ def read(path: str | os.PathLike[str], mmap: bool = True) -> Content:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, MOST_HEADER) or length % 8:
             raise ValueError(f"no model file, or cut short: {size} bytes, a header of {length}")
-        header = parse(file.read(length))
+        header = _read_header(file, length, size)
         start = 8 + length
         texts = _texts(header)
-        places = [_place(name, entry) for name, entry in header.items()]
+        places = [_place(name, header.pop(name)) for name in list(header)]
         _account(places, size - start)
         if mmap:
             data: Any = _map(file)
@@ -146,14 +148,25 @@ def _map(file: BinaryIO) -> memory_map.mmap:
     return memory_map.mmap(file.fileno(), 0, flags=flags, prot=memory_map.PROT_READ)
 
 
-def parse(text: bytes | str) -> dict[str, Any]:
-    """A JSON object; ValueError for what is none, for NaN, and for what is nested without end."""
+def _read_header(file: BinaryIO, length: int, size: int) -> dict[str, Any]:
+    """The header; ValueError where its objects would take much more memory than the file is large."""
+    text = str(file.read(length), "utf-8")
+    if PART_BYTES * (text.count("[") + text.count("{")) > MOST_TIMES * size + FEW_BYTES:
+        raise ValueError("the header has too many parts for its size")
+    return parse(text)
+
+
+def parse(text: str, kind: type = dict) -> Any:
+    """A JSON object, or a list.
+
+    ValueError for what is none, for NaN, and for what is nested without end.
+    """
     try:
         found = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("the header is nested too deeply") from None
-    if not isinstance(found, dict):
-        raise ValueError("the header is no JSON object")
+    if not isinstance(found, kind):
+        raise ValueError("the header is no JSON object" if kind is dict else "there are no records")
     return found
 
 

@@ -105,24 +105,25 @@ class Builder:
         self.allowed = {**classes(owner), owner.__name__: owner}
         self.built: list[Any] = []
 
-    def build(self, records: Any) -> dict[str, Any]:
-        """Fields of the last record, which is the root's.
+    def build(self, records: list[Any]) -> dict[str, Any]:
+        """Fields of the last record, which is the root's; the records are used up.
 
         Raises
         ------
         ValueError
             For anything but sound records.
         """
-        if not isinstance(records, list) or not records:
+        if not records:
             raise ValueError("there are no records")
-        for record in records[:-1]:
-            name, fields = self._fields(record)
+        records.reverse()
+        while len(records) > 1:
+            name, fields = self._fields(records.pop())
             if name == self.owner.__name__:
                 raise ValueError(f"a {name} stands inside another")
             made = self.allowed[name](**fields)
             check(made)
             self.built.append(made)
-        name, fields = self._fields(records[-1])
+        name, fields = self._fields(records[0])
         if name != self.owner.__name__:
             raise ValueError(f"the last record is a {name!r}, not a {self.owner.__name__}")
         return fields
