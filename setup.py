@@ -12,7 +12,7 @@ STAGES = {
     "_encode": ["encode"],
     "_partition": ["partition"],
     "_density": ["density", "density_em"],
-    "_joint": ["joint", "joint_adapt", "joint_draw", "joint_em", "joint_expect"],
+    "_joint": ["joint", "joint_adapt", "joint_check", "joint_draw", "joint_em", "joint_expect"],
     "_query": ["query"],
     "_score": ["score", "encode", "density", "joint"],
     "_forest": [

@@ -3,6 +3,7 @@
 
 #include "augment_picks.h"
 #include "augment_warp.h"
+#include "shuffle.h"
 
 /* A matrix without turn or shear, as of resized crops: the taps of a column are those of every
    row, so that rows are mixed first, as they lie in memory. The order of lerp2 is kept. */
@@ -69,7 +70,7 @@ JP_INLINE u8x16 mix_pixel(const float *restrict mixed, const columns *restrict t
     memcpy(&left, mixed + t->left[k], 16);
     memcpy(&right, mixed + t->right[k], 16);
     const f32x4 v = left + t->fx[k] * (right - left) + 0x1.8p23f;    /* see nearest */
-    return __builtin_shuffle((u8x16)v, pick);
+    return JP_SHUFFLE((u8x16)v, (u8x16)v, pick);
 }
 
 /* Four values from each of two places. */
@@ -77,7 +78,11 @@ JP_INLINE f32x8 take_two(const float *restrict mixed, const int32_t *restrict pl
     f32x4 a, b;
     memcpy(&a, mixed + places[0], 16);
     memcpy(&b, mixed + places[1], 16);
+#if defined(__clang__) || __GNUC__ >= 12
     return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    return (f32x8){a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]};
+#endif
 }
 
 /* Two pixels of up to 4 bytes, a byte in each pair. */
@@ -94,8 +99,8 @@ JP_INLINE u8x16 mix_four(const float *restrict mixed, const columns *restrict t,
                          int64_t channels) {
     const u8x16 three = {0, 2, 4, 8, 10, 12, 16, 18, 20, 24, 26, 28, 0, 0, 0, 0};
     const u8x16 four = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-    return __builtin_shuffle(mix_two(mixed, t, k), mix_two(mixed, t, k + 2),
-                             channels == 3 ? three : four);
+    const u8x16 first = mix_two(mixed, t, k), second = mix_two(mixed, t, k + 2);
+    return channels == 3 ? JP_SHUFFLE(first, second, three) : JP_SHUFFLE(first, second, four);
 }
 
 JP_INLINE void mix_columns_bytes(const float *restrict mixed, const columns *restrict t,

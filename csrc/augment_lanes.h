@@ -4,6 +4,7 @@
 #define JP_AUGMENT_LANES_H
 
 #include "augment_warp.h"
+#include "shuffle.h"
 
 /* Vectors are passed to inlined functions alone: no ABI is meant. */
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -25,7 +26,7 @@ JP_INLINE uint64_t load_pair(const uint8_t *p, int64_t channels) {
 /* Low halves of 16 words of 64 bits. */
 JP_INLINE u32x16 low_halves(const u64x8 *p, int shift) {
     const u32x16 even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-    return __builtin_shuffle((u32x16)(p[0] >> shift), (u32x16)(p[1] >> shift), even);
+    return JP_SHUFFLE((u32x16)(p[0] >> shift), (u32x16)(p[1] >> shift), even);
 }
 
 JP_INLINE f32x16 channel_of(u32x16 pixels, int64_t c) {
@@ -47,7 +48,7 @@ JP_INLINE void store_lanes(u32x16 v, uint8_t *out, int64_t channels) {
     } else {
         memcpy(quarter, &v, 64);
         for (int q = 0; q < 4; q++) {
-            quarter[q] = __builtin_shuffle(quarter[q], close);
+            quarter[q] = JP_SHUFFLE(quarter[q], quarter[q], close);
             memcpy(out + 12 * q, &quarter[q], q < 3 ? 16 : 12);
         }
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "augment_stream.h"
+#include "shuffle.h"
 
 enum { AHEAD = 6, SHORT = 256 };    /* rows fetched ahead; rows of fewer bytes are not */
 
@@ -60,7 +61,7 @@ JP_INLINE int64_t reverse_vectors(const uint8_t *restrict in, uint8_t *restrict 
         order[k] = (uint8_t)((16 - size - k / size * size + k % size) & 15);
     for (; (n - x) * size >= 16; x += lanes) {
         memcpy(&v, in + (n - x) * size - 16, 16);
-        v = __builtin_shuffle(v, order);
+        v = JP_SHUFFLE(v, v, order);
         memcpy(out + x * size, &v, 16);
     }
     return x;
@@ -81,8 +82,9 @@ JP_INLINE int64_t reverse_triples(const uint8_t *restrict in, uint8_t *restrict 
         memcpy(&a, from, 16);
         memcpy(&b, from + 16, 16);
         memcpy(&c, from + 32, 16);
-        const bytes16 head = __builtin_shuffle(c, b, first), tail = __builtin_shuffle(a, b, last);
-        b = __builtin_shuffle(__builtin_shuffle(b, c, middle), a, seam);
+        const bytes16 head = JP_SHUFFLE(c, b, first), tail = JP_SHUFFLE(a, b, last);
+        b = JP_SHUFFLE(b, c, middle);
+        b = JP_SHUFFLE(b, a, seam);
         memcpy(out + x * 3, &head, 16);
         memcpy(out + x * 3 + 16, &b, 16);
         memcpy(out + x * 3 + 32, &tail, 16);

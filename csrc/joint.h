@@ -104,6 +104,26 @@ int64_t jp_tree_adapt_work_size(const jp_tree *tree);
 int jp_tree_adapt(const jp_tree *prior, const jp_counts *counts, double marginal_rows, double state_rows,
                   jp_tree *to, double *work);
 
+/* Numbers in the flat tables of a tree; transposed has as many as transition. */
+typedef struct {
+    int64_t transition, emission, message, cell;
+} jp_tree_sizes;
+
+/* Tables that jp_tree_check finds at fault; append-only. */
+enum {
+    JP_TABLE_TRANSITION = 1, /* outside its array, or no distributions */
+    JP_TABLE_TRANSPOSED,     /* not the transitions, turned */
+    JP_TABLE_CELL,
+    JP_TABLE_EMISSION,
+    JP_TABLE_MESSAGE
+};
+
+/* 0 if blocks first..last of a tree from an untrusted source can be used, else the table at fault, and its block.
+   parent, n_states, n_cells and n_levels must be sound: parents before their children, n_cells a divisor of
+   n_states, no size above that of its table. work: the largest n_states, doubles. */
+int jp_tree_check(const jp_tree *tree, const jp_tree_sizes *sizes, double rounding, int64_t first, int64_t last,
+                  double *work, int64_t *block);
+
 /* counts (n_from, n_to) += weight of rows start..stop by the pair of their labels; -1 is skipped. */
 int jp_count_pairs(const int32_t *from, const int32_t *to, const double *weight, int64_t n_from,
                    int64_t n_to, int64_t start, int64_t stop, double *counts);

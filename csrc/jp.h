@@ -11,10 +11,17 @@ enum {
     JP_ERR_VALUE = -2      /* a code or a number is outside its domain */
 };
 
-/* One source, three instruction sets, chosen when the library is loaded (glibc ifunc).
+/* One source, three instruction sets, chosen when the library is loaded (glibc ifunc); one where the
+   compiler or the C library knows no such choice: GCC before 12, Clang, musl, macOS, Windows.
    The sanitizers' start-up runs before ifuncs resolve, so instrumented builds take one clone. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) \
-    && !defined(__SANITIZE_ADDRESS__) && !defined(JP_NO_CLONES)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && __GNUC__ >= 12 \
+    && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(JP_NO_CLONES)
+#define JP_HAS_CLONES 1
+#else
+#define JP_HAS_CLONES 0
+#endif
+
+#if JP_HAS_CLONES
 #define JP_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define JP_CLONES

@@ -16,8 +16,7 @@ JP_INLINE int jp_vector_lanes(void)
 {
 #if defined(__AVX512VL__)
     return 16;
-#elif defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) \
-    && !defined(__SANITIZE_ADDRESS__) && !defined(JP_NO_CLONES)
+#elif JP_HAS_CLONES
     return __builtin_cpu_supports("avx512vl") ? 16 : __builtin_cpu_supports("avx2") ? 8 : 4;
 #elif defined(__AVX2__)
     return 8;

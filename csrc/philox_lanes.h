@@ -21,8 +21,7 @@ JP_INLINE void jp_philox_fill_portable(const uint32_t *key, uint32_t purpose, in
     }
 }
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) \
-    && !defined(__SANITIZE_ADDRESS__) && !defined(JP_NO_CLONES)
+#if JP_HAS_CLONES
 #include <immintrin.h>
 
 /* One counter a 64-bit lane: the multiplication reads the low halves alone, so the high ones may hold

@@ -18,6 +18,7 @@ from saved.models import table, target
 
 from jointprob import JEPADensity, JEPAOutlierDetector, files
 from jointprob.__main__ import main
+from jointprob.adapt.drift import DriftMonitor
 from jointprob.cli.questions import parse
 
 COMMAND = [sys.executable, "-m", "jointprob"]
@@ -132,6 +133,53 @@ def test_sample_impute_explain_predict_and_info(run, folder, joint):
     assert status == 0 and "JEPADensity" in out and "long, short" in out
 
 
+# ---- streams ----
+
+
+@pytest.fixture(scope="module")
+def stream(folder):
+    """Rows as in the fit, and from row 501 on lengths that went up."""
+    columns = table(1000, seed=5)
+    size = target(columns)
+    columns["length"][500:] += 4
+    frame = pa.table({**columns, "size": size})
+    pyarrow.csv.write_csv(frame, folder / "moved.csv")
+    pyarrow.parquet.write_table(frame, folder / "moved.parquet")
+    pyarrow.csv.write_csv(frame.slice(0, 400), folder / "usual.csv")
+    pyarrow.csv.write_csv(pa.table({**table(1000, seed=6)}), folder / "history.csv")
+    return JEPADensity(n_trees=1, random_state=0).fit(table(1000, seed=6))
+
+
+def test_drift_says_when_where_and_how_far(run, folder, stream):
+    stream.save(folder / "history.jp")
+    status, out, err = run("drift", "history.jp", "usual.csv")
+    assert (status, out, err) == (0, "0 alarms in 400 rows\n", "")
+    status, out, err = run("drift", "history.jp", "moved.csv", "--batch-size", 100)
+    assert (status, err) == (3, "")
+    row, began, nats = re.search(
+        r"row (\d+): drift since about row (\d+), (\S+) nats", out
+    ).groups()
+    assert 500 < int(row) <= 800 and 400 < int(began) < 600 and float(nats) > 1
+    assert re.search(r"columns: length \+\d", out)
+
+
+def test_drift_tells_the_same_of_either_file_as_the_monitor(run, folder, stream):
+    stream.save(folder / "history.jp")
+    monitor = DriftMonitor(stream.joint_)
+    rows = pyarrow.parquet.read_table(folder / "moved.parquet", columns=list(table()))
+    wanted = [monitor.update(rows.slice(at, 150)) for at in range(0, 1000, 150)]
+    for name in ("moved.csv", "moved.parquet"):
+        status, out, _ = run("drift", "history.jp", name, "--batch-size", 150, "--json")
+        told = [json.loads(line) for line in out.splitlines()]
+        assert status == 3
+        assert [report["n_rows"] for report in told] == [report.n_rows for report in wanted]
+        assert [report["log_prob"] for report in told] == [report.log_prob for report in wanted]
+        first = next(report for report in told if report["drift"])
+        found = next(report for report in wanted if report.drift)
+        assert first["columns"] == found.columns and first["nats"] == found.nats
+        assert first["first_row"] == found.n_rows - found.n_since + 1
+
+
 # ---- errors ----
 
 
@@ -143,14 +191,27 @@ def test_sample_impute_explain_predict_and_info(run, folder, joint):
         (["score", "data.csv", "data.csv"], "data.csv: no model file"),
         (["score", "density.jp", "few.csv"], "few.csv: no column 'rain'; the columns are"),
         (["score", "density.jp", "bad.csv"], "bad.csv: column 'count', row 2: 'many' is no number"),
-        (["score", "density.jp", "short.csv"], "short.csv: CSV parse error: Expected 6 columns"),
+        (
+            ["score", "density.jp", "short.csv"],
+            "short.csv: row 2: 2 cells; the header names 6 columns",
+        ),
+        (["drift", "density.jp", "bad.csv"], "bad.csv: column 'count', row 2: 'many' is no number"),
+        (["drift", "density.jp", "short.csv"], "short.csv: row 2: 2 cells; the header names 6"),
+        (["drift", "density.jp", "few.csv"], "few.csv: no column 'rain'; the columns are"),
+        (["drift", "density.jp", "empty.csv"], "empty.csv: it is empty"),
+        (["drift", "density.jp", "none.parquet"], "none.parquet: No such file or directory"),
+        (["score", "density.jp", "none.parquet"], "none.parquet: No such file or directory"),
+        (["score", "density.jp", "head.csv"], "head.csv: it has no rows"),
+        (["score", "density.jp", "data.csv", "-o", "no/x.csv"], "no/x.csv: No such file"),
+        (["score", "density.jp", "data.csv", "-o", "no/x.parquet"], "no/x.parquet: No such file"),
+        (["fit", "dates.csv", "-o", "x.jp"], "dates.csv: column 'day' holds dates or times"),
         (["predict", "density.jp", "data.csv"], "density.jp: a JEPADensity predicts no column"),
         (["impute", "density.jp", "data.csv", "--method", "x"], "method='x'; allowed are"),
         (
             ["fit", "data.csv", "-o", "x.jp", "--target", "x"],
             "data.csv: no column 'x'; the columns",
         ),
-        (["fit", "data.csv", "-o", "no/x.jp"], "x.jp"),
+        (["fit", "data.csv", "-o", "no/x.jp"], "no/x.jp: No such file or directory"),
         (["query", "density.jp", "P(length > 1"], "expected ')' at character 13, found the end"),
     ],
 )
@@ -160,6 +221,9 @@ def test_errors_are_one_line(run, folder, words, error):
     cells = dict.fromkeys(columns, "") | {"count": "many"}
     (folder / "bad.csv").write_text("\n".join([*lines[:2], ",".join(cells.values())]))
     (folder / "short.csv").write_text("\n".join([*lines[:2], "1,2"]))
+    (folder / "head.csv").write_text(lines[0])
+    (folder / "empty.csv").write_text("")
+    (folder / "dates.csv").write_text("day,x\n2020-01-01,1\n2020-01-02,2\n")
     status, out, err = run(*words)
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("jointprob: ") and error in err
@@ -283,14 +347,35 @@ def test_pipes(folder):
         assert (done.returncode, done.stderr) == (141, b"")
 
 
-@POSIX
-def test_in_a_terminal(folder):
-    """Progress goes to the terminal, and so does the answer."""
+def test_drift_answers_while_its_pipe_is_open(folder, stream):
+    """A line break in quotes does not end a row, wherever the pipe was cut."""
+    stream.save(folder / "history.jp")
+    header, *rows = (folder / "history.csv").read_text().splitlines()
+    place = header.replace('"', "").split(",").index("place")
+    broken = rows[50].split(",")
+    broken[place] = '"a level\nof two lines"'
+    lines = "\n".join([header, *rows[:50], ",".join(broken), *rows[51:200]]) + "\n"
+    cut = lines.index("of two")
+    words = [*COMMAND, "drift", str(folder / "history.jp"), "-", "--json", "--batch-size", "100"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for part in (lines[:cut], lines[cut:]):
+            process.stdin.write(part.encode())
+            process.stdin.flush()
+        told = [json.loads(process.stdout.readline())["n_rows"] for _ in range(2)]
+        assert told == [100, 200] and process.poll() is None
+        assert process.communicate((rows[200] + "\n").encode())[0].count(b"\n") == 1
+    assert process.returncode == 0
+
+
+def in_a_terminal(folder, *words, until=None):
+    """Exit code, and all that a terminal has shown; with `until`, Ctrl-C once that has come."""
     import pty
 
-    words = [*COMMAND, "fit", "data.csv", "-o", "terminal.jp"]
     terminal, end = pty.openpty()
-    with subprocess.Popen(words, stdin=end, stdout=end, stderr=end, cwd=folder) as process:
+    words = [*COMMAND, *words]
+    with subprocess.Popen(
+        words, stdin=end, stdout=end, stderr=end, cwd=folder, preexec_fn=_own_terminal
+    ) as process:
         os.close(end)
         shown = b""
         while select.select([terminal], [], [], 60)[0]:
@@ -301,8 +386,39 @@ def test_in_a_terminal(folder):
             if not piece:
                 break
             shown += piece
+            if until is not None and until in shown:
+                os.write(terminal, b"\x03")
+                until = None
     os.close(terminal)
-    assert process.returncode == 0
+    return process.returncode, shown
+
+
+def _own_terminal():
+    """Make the standard input the terminal that sends this process Ctrl-C."""
+    import fcntl
+    import termios
+
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@POSIX
+def test_in_a_terminal(folder, stream):
+    """Progress goes to the terminal, and so does the answer."""
+    status, shown = in_a_terminal(folder, "fit", "data.csv", "-o", "terminal.jp")
+    assert status == 0
     assert b"\x1b[" in shown  # the line of progress is drawn and erased
     assert b"JEPADensity of 60 rows and 6 columns: terminal.jp" in shown
     assert files.describe(folder / "terminal.jp")["class"] == "JEPADensity"
+    stream.save(folder / "history.jp")
+    status, shown = in_a_terminal(folder, "drift", "history.jp", "moved.csv")
+    assert status == 3
+    assert b"1,000 rows" in shown and b"drift since about row" in shown
+
+
+@POSIX
+def test_ctrl_c_ends_a_command_without_a_traceback(folder):
+    words = ("fit", "data.csv", "-o", "never.jp", "--kind", "outliers")
+    status, shown = in_a_terminal(folder, *words, until=b"\x1b[")
+    assert status == 130 and b"Traceback" not in shown
+    assert not (folder / "never.jp").exists()

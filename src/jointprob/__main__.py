@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__
 
+INTERRUPTED = 130  # as shells report Ctrl-C
 CLOSED_PIPE = 141  # as shells report whoever writes to a pipe that nobody reads
 
 
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     status : int
         0 after a command; 1 after an error, which is one line on the standard error; 2 after the
-        usage; 141 when whoever reads the output has gone.
+        usage; 3 after `drift` has raised an alarm; 130 after Ctrl-C; 141 when whoever reads the
+        output has gone.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         status = CLOSED_PIPE
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     if status == CLOSED_PIPE:  # the interpreter flushes at its end, and would complain there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

@@ -17,8 +17,10 @@ class Gauss:
         whitening_lanes: Points,
         log_norm: Points,
         covariance_lanes: Floats,
-        grain: Floats | None = None,
+        grain: Floats | None,
+        writable: bool,
     ) -> None: ...
+    writable: bool
     def work_size(self) -> int: ...
     def derive(self, work: Work) -> None: ...
     def leaf(

@@ -49,24 +49,31 @@ cdef class Sums:
         self.c.square = &square[0, 0]
 
 
+cdef object _check_writable(bint writable):
+    if not writable:
+        raise ValueError("the Gaussians are read-only")
+
+
 cdef class Gauss:
     """View of a Gaussian block's arrays as the C struct; keeps them alive."""
 
     cdef jp_gauss c
+    cdef readonly bint writable
     cdef object _keep
 
-    def __cinit__(self, int64_t n_states, float[:, ::1] mean_lanes, float[:, ::1] whitening_lanes,
-                  float[::1] log_norm, double[:, ::1] covariance_lanes,
-                  const double[::1] grain=None):
+    def __cinit__(self, int64_t n_states, const float[:, ::1] mean_lanes,
+                  const float[:, ::1] whitening_lanes, const float[::1] log_norm,
+                  const double[:, ::1] covariance_lanes, const double[::1] grain, bint writable):
+        self.writable = writable
         self._keep = (mean_lanes, whitening_lanes, log_norm, covariance_lanes, grain)
         self.c.grain = &grain[0] if grain is not None else NULL
         self.c.n_columns = mean_lanes.shape[0]
         self.c.n_states = n_states
         self.c.n_padded = mean_lanes.shape[1]
-        self.c.mean_lanes = &mean_lanes[0, 0]
-        self.c.whitening_lanes = &whitening_lanes[0, 0]
-        self.c.log_norm = &log_norm[0]
-        self.c.covariance_lanes = &covariance_lanes[0, 0]
+        self.c.mean_lanes = <float *>&mean_lanes[0, 0]
+        self.c.whitening_lanes = <float *>&whitening_lanes[0, 0]
+        self.c.log_norm = <float *>&log_norm[0]
+        self.c.covariance_lanes = <double *>&covariance_lanes[0, 0]
 
     def work_size(self):
         """Bytes of work space for any call."""
@@ -74,6 +81,7 @@ cdef class Gauss:
 
     def derive(self, uint8_t[::1] work):
         """Refreshes whitening and norms from the covariances."""
+        _check_writable(self.writable)
         with nogil:
             status = jp_gauss_derive(&self.c, &work[0])
         _check(status)
@@ -101,6 +109,7 @@ cdef class Gauss:
     def maximise(self, Sums batch, Sums running, double batch_rows, double step, double rows,
                  double shrinkage, double floor, uint8_t[::1] work):
         """One M-step from the running and the batch's sums."""
+        _check_writable(self.writable)
         with nogil:
             status = jp_gauss_maximise(&self.c, &batch.c, &running.c, batch_rows, step, rows,
                                        shrinkage, floor, &work[0])

@@ -38,7 +38,9 @@ class Tree:
         emission: Points,
         unseen: Points,
         message: Points,
+        writable: bool,
     ) -> None: ...
+    writable: bool
     def work_size(self, full: bool) -> int: ...
     def log_prob(
         self, evidence: Evidence, start: int, stop: int, work: Work, log_prob: Floats
@@ -98,5 +100,6 @@ class Tree:
     def adapt(
         self, counts: Counts, marginal_rows: float, state_rows: float, to: Tree, work: Floats
     ) -> None: ...
+    def check(self, rounding: float, first: int, last: int, work: Floats) -> tuple[int, int]: ...
 
 def count_pairs(first: Codes, second: Codes, weight: Floats | None, counts: Floats) -> None: ...

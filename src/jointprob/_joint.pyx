@@ -23,6 +23,12 @@ cdef extern from "joint.h" nogil:
         float *unseen
         float *message
 
+    ctypedef struct jp_tree_sizes:
+        int64_t transition
+        int64_t emission
+        int64_t message
+        int64_t cell
+
     ctypedef struct jp_evidence:
         const int32_t *codes
         int64_t n_codes
@@ -60,6 +66,8 @@ cdef extern from "joint.h" nogil:
     int jp_tree_finish_counts(const jp_tree *, jp_counts *)
     int64_t jp_tree_adapt_work_size(const jp_tree *)
     int jp_tree_adapt(const jp_tree *, const jp_counts *, double, double, jp_tree *, double *)
+    int jp_tree_check(const jp_tree *, const jp_tree_sizes *, double, int64_t, int64_t, double *,
+                      int64_t *)
     int jp_count_pairs(const int32_t *, const int32_t *, const double *, int64_t, int64_t,
                        int64_t, int64_t, double *)
 
@@ -67,6 +75,11 @@ cdef extern from "joint.h" nogil:
 cdef object _check(int status):
     if status != 0:
         raise ValueError(f"a kernel of the joint stage refused its arguments (error {status})")
+
+
+cdef object _check_writable(bint writable):
+    if not writable:
+        raise ValueError("the tables are read-only")
 
 
 cdef class Evidence:
@@ -113,14 +126,19 @@ cdef class Tree:
     """View of a latent tree's arrays as the C struct; keeps them alive."""
 
     cdef jp_tree c
+    cdef jp_tree_sizes sizes
+    cdef readonly bint writable
     cdef object _keep
 
     def __cinit__(self, const int64_t[::1] parent, const int64_t[::1] n_states,
                   const int64_t[::1] n_cells, const int64_t[::1] n_levels,
                   const int64_t[::1] transition_at, const int64_t[::1] emission_at,
                   const int64_t[::1] cell_at, const int64_t[::1] message_at,
-                  const int32_t[::1] cell, float[::1] transition, float[::1] transposed,
-                  float[::1] emission, float[::1] unseen, float[::1] message):
+                  const int32_t[::1] cell, const float[::1] transition,
+                  const float[::1] transposed, const float[::1] emission,
+                  const float[::1] unseen, const float[::1] message, bint writable):
+        self.writable = writable
+        self.sizes = jp_tree_sizes(transition.size, emission.size, message.size, cell.size)
         self._keep = (parent, n_states, n_cells, n_levels, transition_at, emission_at, cell_at,
                       message_at, cell, transition, transposed, emission, unseen, message)
         self.c.n_blocks = parent.shape[0]
@@ -133,11 +151,11 @@ cdef class Tree:
         self.c.cell_at = &cell_at[0]
         self.c.message_at = &message_at[0]
         self.c.cell = &cell[0] if cell.size else NULL
-        self.c.transition = &transition[0]
-        self.c.transposed = &transposed[0]
-        self.c.emission = &emission[0] if emission.size else NULL
-        self.c.unseen = &unseen[0]
-        self.c.message = &message[0] if message.size else NULL
+        self.c.transition = <float *>&transition[0]
+        self.c.transposed = <float *>&transposed[0]
+        self.c.emission = <float *>&emission[0] if emission.size else NULL
+        self.c.unseen = <float *>&unseen[0]
+        self.c.message = <float *>&message[0] if message.size else NULL
 
     def work_size(self, bint full):
         """Bytes of work space for a pass; full for `marginals`."""
@@ -185,6 +203,7 @@ cdef class Tree:
 
     def derive(self, int64_t first, int64_t last):
         """Refreshes the tables that follow from transition and emission."""
+        _check_writable(self.writable)
         with nogil:
             status = jp_tree_derive(&self.c, first, last)
         _check(status)
@@ -195,6 +214,7 @@ cdef class Tree:
                  int64_t last, double[::1] work):
         """One M-step of blocks first..last from the running and the batch's counts."""
         cdef jp_running running
+        _check_writable(self.writable)
         running.transition = &transition[0]
         running.emission = &emission[0] if emission.size else NULL
         running.level_share = &level_share[0] if level_share.size else NULL
@@ -219,9 +239,18 @@ cdef class Tree:
     def adapt(self, Counts counts, double marginal_rows, double state_rows, Tree to,
               double[::1] work):
         """Writes this tree's tables, adapted to finished counts, to a copy of the tree."""
+        _check_writable(to.writable)
         with nogil:
             status = jp_tree_adapt(&self.c, &counts.c, marginal_rows, state_rows, &to.c, &work[0])
         _check(status)
+
+
+    def check(self, double rounding, int64_t first, int64_t last, double[::1] work):
+        """The table at fault and its block, among blocks first..last; (0, block) if all are sound."""
+        cdef int64_t block = 0
+        with nogil:
+            table = jp_tree_check(&self.c, &self.sizes, rounding, first, last, &work[0], &block)
+        return table, block
 
 
 def count_pairs(const int32_t[::1] first, const int32_t[::1] second, const double[::1] weight,

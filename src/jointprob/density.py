@@ -20,18 +20,8 @@ Points = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 LANES = 16  # states that the kernels treat at once
+LANED = ("mean_lanes", "covariance_lanes", "whitening_lanes", "log_norm")
 NEGLIGIBLE = 60.0  # nats below a row's best subset at which a subset counts as zero
-
-
-def writable(state: dict[str, Any]) -> dict[str, Any]:
-    """State whose read-only arrays are copied: kernels take tables that EM may write.
-
-    joblib loads large models, and hands them to its workers, as read-only memory maps.
-    """
-    return {
-        name: np.require(value, requirements="W") if isinstance(value, np.ndarray) else value
-        for name, value in state.items()
-    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +79,14 @@ class Gaussians:
             self.log_norm,
             self.covariance_lanes,
             self.grain,
+            writable=all(getattr(self, name).flags.writeable for name in LANED),
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(writable(state))
+        self.__dict__.update(state)
 
     def derive(self) -> None:
         """Refresh what follows from the covariances."""
@@ -172,7 +163,9 @@ class Moments:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(writable(state))
+        # joblib hands large arrays to its workers as read-only memory maps.
+        own = {name: np.require(value, requirements="W") for name, value in state.items()}
+        self.__dict__.update(own)
 
 
 def start_gaussians(

@@ -147,5 +147,6 @@ int main(void) {
     test_any_warp();
     test_refusals();
     test_uniforms_are_keyed();
+    puts("augment: passed");
     return 0;
 }

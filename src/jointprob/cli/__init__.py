@@ -1,4 +1,4 @@
-"""The command line: ``jointprob fit|score|predict|sample|impute|explain|query|info``."""
+"""The command line: ``jointprob fit|score|predict|sample|impute|explain|query|drift|info``."""
 
 from jointprob.cli.app import app
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from jointprob.__main__ import CLOSED_PIPE, run_demo, run_versions
-from jointprob.cli import commands
+from jointprob.cli import commands, streams
 
 app = typer.Typer(
     help="The joint distribution of any table.",
@@ -44,7 +44,7 @@ def _fail(message: str) -> None:
 
 for _command in (
     commands.fit, commands.score, commands.predict, commands.sample, commands.impute,
-    commands.explain, commands.query, commands.info,
+    commands.explain, commands.query, streams.drift, commands.info,
 ):  # fmt: skip
     app.command()(_in_one_line(_command))
 app.command("demo")(run_demo)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -52,14 +54,21 @@ def fit(
         list[str] | None, typer.Option(help="A column of numbers that are levels; repeatable.")
     ] = None,
     weight: Annotated[str | None, typer.Option(help="Column that counts repeats of rows.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="A column to leave out; repeatable.")
+    ] = None,
     seed: Seed = 0,
     jobs: Annotated[int | None, typer.Option(help="Threads; all cores if not given.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a model to a table and write it to a file."""
+    _check_folder(output)
     table = tables.read(data)
+    for name in drop or []:
+        _, table = _taken(table, name, data)
     y, table = _taken(table, target, data)
     weights, table = _taken(table, weight, data)
+    _refuse_dates(table, data)
     chosen = _chosen(kind, target, y)
     estimator = _new(chosen)(
         random_state=seed,
@@ -68,7 +77,7 @@ def fit(
         categorical_features=_levelled(table, categorical or [], data),
     )
     given = {} if weights is None else {"sample_weight": weights.to_numpy()}
-    with _naming(data):
+    with naming(data):
         if y is None:
             estimator.fit(table, **given)
         else:
@@ -92,7 +101,7 @@ def fit(
 
 def score(model: ModelFile, data: DataFile, output: Output = "-", as_json: AsJson = False) -> None:
     """Log density of every row, nats; of an outlier detector how normal each row is."""
-    loaded, joint = _load(model)
+    loaded, joint = load(model)
     ask = loaded.score_samples if hasattr(loaded, "score_samples") else joint.log_prob
     name = "score" if type(loaded).__name__ == "JEPAOutlierDetector" else "log_prob"
     _answer(data, joint, lambda rows: {name: ask(rows)}, output, as_json)
@@ -109,7 +118,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict every row: its class, its number with --interval, or -1 for an outlier."""
-    loaded, joint = _load(model)
+    loaded, joint = load(model)
     name = type(loaded).__name__
     if not hasattr(loaded, "predict"):
         raise ValueError(f"{model}: a {name} predicts no column; impute and query do")
@@ -139,7 +148,7 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Draw rows like those of the fit."""
-    _, joint = _load(model)
+    _, joint = load(model)
     tables.write(_columns(joint.sample(rows, random_state=seed), joint), output, as_json)
 
 
@@ -154,9 +163,9 @@ def impute(
     as_json: AsJson = False,
 ) -> None:
     """Fill the missing cells of every row from its other cells."""
-    loaded, joint = _load(model)
+    loaded, joint = load(model)
     rows = tables.read(data, joint.schema)
-    with _naming(data):
+    with naming(data):
         if hasattr(loaded, "transform"):
             loaded.set_params(**({"strategy": method} if method else {}), random_state=seed)
             filled = loaded.transform(rows)
@@ -169,7 +178,7 @@ def explain(
     model: ModelFile, data: DataFile, output: Output = "-", as_json: AsJson = False
 ) -> None:
     """What every cell adds, nats: to the surprise of its row, or to the class predicted."""
-    loaded, joint = _load(model)
+    loaded, joint = load(model)
     ask = loaded.explain if hasattr(loaded, "explain") else joint.explain
     _answer(data, joint, lambda rows: _columns(ask(rows), joint), output, as_json)
 
@@ -183,7 +192,7 @@ def query(
 ) -> None:
     """Ask the model: a probability, an expectation, a median, a mode."""
     asked = parse(question)
-    _, joint = _load(model)
+    _, joint = load(model)
     answer = asked.answer(joint)
     answer = answer.item() if isinstance(answer, np.generic) else answer
     print(json.dumps({"question": question, "answer": answer}) if as_json else _shown(answer))
@@ -213,7 +222,7 @@ def info(model: ModelFile, as_json: AsJson = False) -> None:
 # ---- models ----
 
 
-def _load(path: Path) -> tuple[Any, Any]:
+def load(path: Path) -> tuple[Any, Any]:
     """A model and its joint."""
     loaded = files.load(path)
     return loaded, getattr(loaded, "joint_", loaded)
@@ -261,6 +270,24 @@ def _taken(table: Any, name: str | None, data: str) -> tuple[Any, Any]:
     return table[name].combine_chunks(), table.drop_columns([name])
 
 
+def _check_folder(output: Path) -> None:
+    """OSError before a long fit, not after it, where its model could not be written."""
+    fault = None if output.parent.is_dir() else errno.ENOENT
+    if fault is None and not os.access(output.parent, os.W_OK):
+        fault = errno.EACCES
+    if fault is not None:
+        raise OSError(fault, os.strerror(fault), str(output))
+
+
+def _refuse_dates(table: Any, data: str) -> None:
+    for field in table.schema:
+        if pa.types.is_temporal(field.type):
+            raise ValueError(
+                f"{data}: column {field.name!r} holds dates or times ({field.type}); allowed are "
+                f"numbers and levels: make it a number, or leave it out with --drop {field.name!r}"
+            )
+
+
 def _array(column: Any) -> Any:
     """A target as scikit-learn takes it."""
     values = column.to_numpy(zero_copy_only=False)
@@ -280,16 +307,17 @@ def _answer(
     """Ask about the rows of a file, some at a time, and write what is said."""
     rows = tables.read(data, joint.schema)
     parts: list[Columns] = []
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    console, shown = Console(stderr=True), sys.stderr.isatty()
+    with Progress(console=console, disable=not shown, redirect_stdout=False) as progress:
         starts = range(0, max(1, len(rows)), BATCH_ROWS)
         for start in progress.track(starts, description=Path(data).name):
-            with _naming(data):
+            with naming(data):
                 parts.append(ask(rows.slice(start, BATCH_ROWS)))
     joined = {name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0]}
     tables.write(joined, output, as_json)
 
 
-class _naming:
+class naming:
     """Errors inside name the file as well."""
 
     def __init__(self, data: str) -> None:

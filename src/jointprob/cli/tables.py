@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from io import BytesIO
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jointprob.schema import Column, Schema, preview
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")  # cells of a CSV file
 PARQUET = (".parquet", ".pq")
+MOST_BLOCK = 2**31 - 1  # bytes, of pyarrow
 
 
 def read(path: str, schema: Schema | None = None) -> Any:
@@ -36,12 +38,89 @@ def read(path: str, schema: Schema | None = None) -> Any:
         Naming the file, and the column and row where one is at fault.
     """
     try:
-        if path.lower().endswith(PARQUET):
-            table = pyarrow.parquet.read_table(path)
-            return table if schema is None else table.select(_wanted(table.column_names, schema))
-        return _read_csv(_bytes(path), schema)
+        table = (_read_parquet if path.lower().endswith(PARQUET) else _read_csv)(path, schema)
+        if not len(table):
+            raise ValueError("it has no rows")
+        return table
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{_name(path)}: {error}") from None
+
+
+def batches(path: str, schema: Schema, n_rows: int) -> Iterator[Any]:
+    """The same rows, so many at a time, read as they come: a pipe may never end.
+
+    Raises
+    ------
+    ValueError
+        As `read`; rows are counted from the first of the file.
+    """
+    waiting: list[Any] = []
+    done = 0
+    try:
+        for piece in _pieces(path, schema):
+            known = piece if path.lower().endswith(PARQUET) else _typed(piece, schema, done)
+            done += len(known)
+            waiting.append(known)
+            if sum(map(len, waiting)) >= n_rows:
+                rows = pa.concat_tables(waiting)
+                whole = len(rows) // n_rows * n_rows
+                yield from (rows.slice(at, n_rows) for at in range(0, whole, n_rows))
+                waiting = [rows.slice(whole)]
+        rest = pa.concat_tables(waiting) if waiting else ()
+    except (pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{_name(path)}: {error}") from None
+    if len(rest):
+        yield rest
+
+
+def _pieces(path: str, schema: Schema) -> Iterator[Any]:
+    """Tables of a few rows, those of CSV as texts."""
+    if path.lower().endswith(PARQUET):
+        with open(path, "rb") as file:
+            parquet = pyarrow.parquet.ParquetFile(file)
+            wanted = _wanted(parquet.schema_arrow.names, schema)
+            for batch in parquet.iter_batches(columns=wanted):
+                yield pa.table(batch).select(wanted)
+        return
+    # Unbuffered: a reader of a pipe waits for its next lines, not for a megabyte of them.
+    source = sys.stdin.fileno() if path == "-" else path
+    with open(source, "rb", buffering=0, closefd=path != "-") as file:
+        names: list[str] = []
+        done = 0
+        for lines in _lines(file):
+            known = lines
+            if not names:
+                names, known = _header(lines)
+                _wanted(names, schema)
+            if known:
+                rows = _parse(known, dict.fromkeys(names, pa.string()), names, done)
+                done += len(rows)
+                yield rows
+        if not names:
+            raise ValueError("it is empty")
+
+
+def _lines(file: RawIOBase) -> Iterator[bytes]:
+    """Whole lines as they come; a line break in quotes ends none."""
+    kept = b""
+    while more := file.read(1 << 20):
+        kept += more
+        end = kept.rfind(b"\n") + 1
+        while kept.count(b'"', 0, end) % 2:
+            end = kept.rfind(b"\n", 0, end - 1) + 1
+        if end:
+            yield kept[:end]
+            kept = kept[end:]
+    if kept:
+        yield kept
+
+
+def _header(lines: bytes) -> tuple[list[str], bytes]:
+    """Names of the columns, and the lines below."""
+    first, _, below = lines.partition(b"\n")
+    if not first.strip():
+        raise ValueError("it has no line that names the columns")
+    return pyarrow.csv.read_csv(BytesIO(first + b"\n")).column_names, below
 
 
 def _bytes(path: str) -> bytes:
@@ -52,22 +131,66 @@ def _name(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
-def _read_csv(data: bytes, schema: Schema | None) -> Any:
+def _read_parquet(path: str, schema: Schema | None) -> Any:
+    with open(path, "rb") as file:  # its errors say what is wrong with the file
+        table = pyarrow.parquet.read_table(file)
+    return table if schema is None else table.select(_wanted(table.column_names, schema))
+
+
+def _read_csv(path: str, schema: Schema | None) -> Any:
+    data = _bytes(path)
     if schema is None:
-        return pyarrow.csv.read_csv(BytesIO(data), convert_options=_options({}))
+        return _parse(data, {})
     # All as text first: so every cell that is at fault can be named.
-    names = pyarrow.csv.open_csv(BytesIO(data)).schema.names
-    texts = dict.fromkeys(names, pa.string())
-    table = pyarrow.csv.read_csv(BytesIO(data), convert_options=_options(texts))
-    wanted = _wanted(names, schema)
-    columns = zip(wanted, schema, strict=True)
-    return pa.table({name: _column(table[name], name, column) for name, column in columns})
+    names, below = _header(data)
+    _wanted(names, schema)
+    if not below:
+        raise ValueError("it has no rows")
+    return _typed(_parse(below, dict.fromkeys(names, pa.string()), names), schema)
 
 
-def _options(types: dict[str, Any]) -> Any:
-    return pyarrow.csv.ConvertOptions(
+def _parse(
+    data: bytes, types: dict[str, Any], names: list[str] | None = None, done: int = 0
+) -> Any:
+    """Rows of a CSV file whose header is `names`, if not its first line."""
+    options = pyarrow.csv.ConvertOptions(
         column_types=types, null_values=MISSING, strings_can_be_null=True
     )
+    # A column's kind is guessed from a block: from all of them, or a late 0.5 is no whole number.
+    block = len(data) + 1 if not types and len(data) < MOST_BLOCK else 1 << 20
+    read = pyarrow.csv.ReadOptions(column_names=names, block_size=block)
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    try:
+        return pyarrow.csv.read_csv(BytesIO(data), read, parse, options)
+    except pa.ArrowInvalid:
+        _refuse_row(data, read, done)
+        raise
+
+
+def _refuse_row(data: bytes, read: Any, done: int) -> None:
+    """ValueError for the first row that has more or fewer cells than columns have names."""
+    odd: list[Any] = []
+
+    def note(row: Any) -> str:
+        odd.append(row)
+        return "skip"
+
+    read.use_threads = False  # rows have numbers only if one thread reads them
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
+    with suppress(pa.ArrowInvalid):
+        pyarrow.csv.read_csv(BytesIO(data), read, parse)
+    if odd:
+        row, header = odd[0], not read.column_names
+        raise ValueError(
+            f"row {done + row.number - header}: {row.actual_columns} cells; "
+            f"the header names {row.expected_columns} columns"
+        )
+
+
+def _typed(table: Any, schema: Schema, done: int = 0) -> Any:
+    """The model's columns of a table of texts, some rows of which came before."""
+    columns = zip(_wanted(table.column_names, schema), schema, strict=True)
+    return pa.table({name: _column(table[name], name, column, done) for name, column in columns})
 
 
 def _wanted(names: list[str], schema: Schema) -> list[str]:
@@ -83,7 +206,7 @@ def _wanted(names: list[str], schema: Schema) -> list[str]:
     return wanted
 
 
-def _column(texts: Any, name: str, column: Column) -> Any:
+def _column(texts: Any, name: str, column: Column, done: int) -> Any:
     """A column of texts as its kind: numbers, or levels."""
     levels = column.levels
     if column.is_categorical and (not levels or isinstance(levels[0], str)):
@@ -96,7 +219,7 @@ def _column(texts: Any, name: str, column: Column) -> Any:
         return texts.cast(kind)
     except pa.ArrowInvalid:
         for row, cell in enumerate(texts.to_pylist()):
-            _try(cell, kind, name, row)
+            _try(cell, kind, name, done + row)
         raise
 
 
@@ -126,7 +249,8 @@ def write(columns: dict[str, Any], path: str, as_json: bool) -> None:
         lines = (json.dumps(row, default=str, allow_nan=False) for row in _rows(table))
         _write_text("".join(f"{line}\n" for line in lines), path)
     elif path.lower().endswith(PARQUET):
-        pyarrow.parquet.write_table(table, path)
+        with open(path, "wb") as file:
+            pyarrow.parquet.write_table(table, file)
     else:
         out = BytesIO()
         options = pyarrow.csv.WriteOptions(quoting_style="needed")

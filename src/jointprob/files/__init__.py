@@ -124,9 +124,8 @@ def _load(content: Content, expected: type | None) -> Any:
     if expected is not None and not issubclass(expected, owner):
         raise ValueError(f"it holds a {texts['class']}, not a {expected.__name__}")
     builder = Builder(owner, content.arrays)
-    records = parse(f'{{"records":{texts["records"]}}}')["records"]
     try:
-        fields = builder.build(records)
+        fields = builder.build(parse(texts.pop("records"), list))
         settings = parse(texts["parameters"])
         model = _joint(owner, fields) if not hasattr(owner, "get_params") else _estimator(
             expected or owner, {k: builder.value(v) for k, v in settings.items()}, fields

@@ -32,6 +32,8 @@ ALIGNMENT = 64  # of the first array; sizes fall from array to array, so all sta
 MOST_HEADER = 100_000_000  # bytes, as in safetensors
 MOST_DIMENSIONS = 8
 LARGEST = 2**62
+MOST_TIMES = 4  # the size of a file: memory that loading it may take
+PART_BYTES, FEW_BYTES = 64, 100_000  # of the smallest list or dict; of a file too small to matter
 
 
 class Content(NamedTuple):
@@ -60,9 +62,11 @@ def write(path: str | os.PathLike[str], content: Content) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(growing, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             growing.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename:
+            error.filename = os.fspath(path)  # the name that was asked for
         raise
     _settle(target.parent)
 
@@ -120,13 +124,13 @@ def read(path: str | os.PathLike[str], mmap: bool = True) -> Content:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, MOST_HEADER) or length % 8:
             raise ValueError(f"no model file, or cut short: {size} bytes, a header of {length}")
-        header = parse(file.read(length))
+        header = _read_header(file, length, size)
         start = 8 + length
         texts = _texts(header)
-        places = [_place(name, entry) for name, entry in header.items()]
+        places = [_place(name, header.pop(name)) for name in list(header)]
         _account(places, size - start)
         if mmap:
-            data: Any = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_COPY)
+            data: Any = _map(file)
         else:
             data, start = np.fromfile(file, np.uint8), 0
     arrays = {
@@ -136,14 +140,33 @@ def read(path: str | os.PathLike[str], mmap: bool = True) -> Content:
     return Content(arrays, texts)
 
 
-def parse(text: bytes | str) -> dict[str, Any]:
-    """A JSON object; ValueError for what is none, for NaN, and for what is nested without end."""
+def _map(file: BinaryIO) -> memory_map.mmap:
+    """The whole file, read-only; where the system can, its pages at once and not one by one."""
+    if not hasattr(memory_map, "MAP_POPULATE"):
+        return memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ)
+    flags = memory_map.MAP_SHARED | memory_map.MAP_POPULATE
+    return memory_map.mmap(file.fileno(), 0, flags=flags, prot=memory_map.PROT_READ)
+
+
+def _read_header(file: BinaryIO, length: int, size: int) -> dict[str, Any]:
+    """The header; ValueError where its objects would take much more memory than the file is large."""
+    text = str(file.read(length), "utf-8")
+    if PART_BYTES * (text.count("[") + text.count("{")) > MOST_TIMES * size + FEW_BYTES:
+        raise ValueError("the header has too many parts for its size")
+    return parse(text)
+
+
+def parse(text: str, kind: type = dict) -> Any:
+    """A JSON object, or a list.
+
+    ValueError for what is none, for NaN, and for what is nested without end.
+    """
     try:
         found = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("the header is nested too deeply") from None
-    if not isinstance(found, dict):
-        raise ValueError("the header is no JSON object")
+    if not isinstance(found, kind):
+        raise ValueError("the header is no JSON object" if kind is dict else "there are no records")
     return found
 
 

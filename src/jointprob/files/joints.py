@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy.special import logsumexp
 
@@ -10,7 +12,6 @@ from jointprob.encode import Encoding
 from jointprob.files.checks import (
     ROUNDING,
     check,
-    distribution,
     finite,
     increasing,
     log_distribution,
@@ -27,9 +28,12 @@ from jointprob.joint.tree import LatentTree, offsets
 from jointprob.marginal import FARTHEST, Marginal
 from jointprob.query.joint import Joint
 from jointprob.schema import Column, Schema
+from jointprob.threads import run_blocks
 
 MOST_COLUMNS = 64  # of a block of numbers
 MOST_DTYPE = 200  # characters
+CHECKED_BLOCKS = 64  # that a thread checks at a time
+TABLES = ("", "transitions", "transposed transitions", "cells", "emissions", "messages")
 LEAST_WEIGHT = 0.01  # nats by which the sum of a mixture's weights may be off
 
 
@@ -119,8 +123,8 @@ def _tree(tree: LatentTree) -> None:
     require(((tree.code_column >= 0) == (tree.n_levels > 0)).all(), "levels without a column")
     _check_leaves(tree)
     has_children = np.isin(np.arange(n), tree.parent)
-    for b in range(n):
-        _check_block(tree, b, bool(has_children[b]))
+    require((tree.message_at[has_children] == -1).all(), "messages of a block that is no leaf")
+    _check_tables(tree)
 
 
 def _check_leaves(tree: LatentTree) -> None:
@@ -133,40 +137,17 @@ def _check_leaves(tree: LatentTree) -> None:
     require((tree.leaf_at[numeric] == offsets(sizes)[0]).all(), "Gaussians stand elsewhere")
 
 
-def _check_block(tree: LatentTree, b: int, has_children: bool) -> None:
-    parent, h, v = int(tree.parent[b]), int(tree.n_states[b]), int(tree.n_levels[b])
-    above = 1 if parent < 0 else int(tree.n_states[parent])
-    width, n_cells = h // int(tree.n_cells[b]), int(tree.n_cells[b])
-    at = _inside(tree.transition_at[b], above * h, tree.transition.size, "transitions")
-    distribution(tree.transition[at].reshape(above, h), "transitions")
-    turned = tree.transposed[at].reshape(h, above).T
-    require((turned == tree.transition[at].reshape(above, h)).all(), "transitions are not turned")
-    if not v:
-        require(tree.message_at[b] == -1, "messages without levels")
-        return
-    cells = tree.cell[_inside(tree.cell_at[b], v, tree.cell.size, "cells")]
-    within(cells, 0, n_cells - 1, "cells")
-    at = _inside(tree.emission_at[b], v * width, tree.emission.size, "emissions")
-    _check_emissions(tree.emission[at].reshape(v, width), cells, n_cells)
-    if tree.message_at[b] != -1:
-        require(not has_children, "messages of a block that is no leaf")
-        at = _inside(tree.message_at[b], v * above, tree.message.size, "messages")
-        within(tree.message[at], 0, 1 + ROUNDING, "messages")
+def _check_tables(tree: LatentTree) -> None:
+    """One reading of every table, a run of blocks to a thread."""
+    found = run_blocks(partial(_find_fault, tree), tree.n_blocks, CHECKED_BLOCKS)
+    table, block = max(found, key=lambda fault: fault[0] > 0)
+    require(table == 0, f"{TABLES[table]} of block {block} are not what they must be")
 
 
-def _check_emissions(emission: np.ndarray, cells: np.ndarray, n_cells: int) -> None:
-    """Each state's levels, with those that fit did not see, share one."""
-    within(emission, 0, 1 + ROUNDING, "emissions")
-    sums = np.zeros((int(cells.max()) + 1, emission.shape[1]))
-    np.add.at(sums, cells, emission)
-    within(sums, 0, 1 + ROUNDING, "sums of emissions")
-    require(len(sums) <= n_cells, "cells")
-
-
-def _inside(start: np.int64, size: int, most: int, what: str) -> slice:
-    first = int(start)
-    require(0 <= first <= most - size, f"{what} at {first} of size {size}, and there are {most}")
-    return slice(first, first + size)
+def _find_fault(tree: LatentTree, first: int, last: int) -> tuple[int, int]:
+    """The table that is unsound, 0 if none is, and its block."""
+    work = np.empty(tree.n_states[first:last].max())
+    return tree.kernel.check(ROUNDING, first, last, work)
 
 
 @check.register

@@ -15,7 +15,7 @@ import numpy as np
 
 from jointprob.files.checks import check
 from jointprob.files.container import NAMES, Array
-from jointprob.files.registry import classes, fits, hints, optional
+from jointprob.files.registry import classes, hints, optional, tests
 
 Record = dict[str, Any]
 PLAIN = (bool, int, str)
@@ -105,24 +105,25 @@ class Builder:
         self.allowed = {**classes(owner), owner.__name__: owner}
         self.built: list[Any] = []
 
-    def build(self, records: Any) -> dict[str, Any]:
-        """Fields of the last record, which is the root's.
+    def build(self, records: list[Any]) -> dict[str, Any]:
+        """Fields of the last record, which is the root's; the records are used up.
 
         Raises
         ------
         ValueError
             For anything but sound records.
         """
-        if not isinstance(records, list) or not records:
+        if not records:
             raise ValueError("there are no records")
-        for record in records[:-1]:
-            name, fields = self._fields(record)
+        records.reverse()
+        while len(records) > 1:
+            name, fields = self._fields(records.pop())
             if name == self.owner.__name__:
                 raise ValueError(f"a {name} stands inside another")
             made = self.allowed[name](**fields)
             check(made)
             self.built.append(made)
-        name, fields = self._fields(records[-1])
+        name, fields = self._fields(records[0])
         if name != self.owner.__name__:
             raise ValueError(f"the last record is a {name!r}, not a {self.owner.__name__}")
         return fields
@@ -135,15 +136,17 @@ class Builder:
             raise ValueError(f"a record of class {name!r:.50} is not allowed here")
         owner = self.allowed[name]
         wanted = hints(owner)
-        absent = set(wanted) - set(given) - optional(owner)
-        unknown = set(given) - set(wanted)
-        if absent or unknown:
-            raise ValueError(f"{name} lacks {sorted(absent)} and has {sorted(unknown)!r:.80}")
+        if given.keys() != wanted.keys():
+            absent = set(wanted) - set(given) - optional(owner)
+            unknown = set(given) - set(wanted)
+            if absent or unknown:
+                raise ValueError(f"{name} lacks {sorted(absent)} and has {sorted(unknown)!r:.80}")
         fields = {field: self.value(value) for field, value in given.items()}
+        asked = tests(owner)
         for field, value in fields.items():
             if wanted[field] is float and type(value) is int:
                 fields[field] = value = float(value)
-            if not fits(value, wanted[field]):
+            if not asked[field](value):
                 raise ValueError(f"{name}.{field} is {value!r:.50}, not {wanted[field]!s:.80}")
         return name, fields
 

@@ -99,9 +99,10 @@ def _dataclasses(hint: Any) -> list[type]:
 Test = Callable[[Any], bool]
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Is a value what an annotation says?"""
-    return _test(hint)(value)
+@cache
+def tests(owner: type) -> dict[str, Test]:
+    """Of every field that is stored: is a value what its annotation says?"""
+    return {name: _test(hint) for name, hint in hints(owner).items()}
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob import _joint
-from jointprob.density import NEGLIGIBLE, Gaussians, writable
+from jointprob.density import NEGLIGIBLE, Gaussians
 from jointprob.threads import run_blocks
 
 Floats = NDArray[np.float64]
@@ -20,6 +20,7 @@ Codes = NDArray[np.int32]
 Sizes = NDArray[np.int64]
 
 BLOCK_ROWS = 1024  # rows whose Gaussian likelihoods are held at once
+TABLES = ("transition", "transposed", "emission", "unseen", "message")
 LOOKUP_LEVELS = 64  # columns of more levels send messages row by row
 
 
@@ -80,13 +81,14 @@ class LatentTree:
             self.parent, self.n_states, self.n_cells, self.n_levels, self.transition_at,
             self.emission_at, self.cell_at, self.message_at, self.cell, self.transition,
             self.transposed, self.emission, self.unseen, self.message,
+            writable=all(getattr(self, name).flags.writeable for name in TABLES),
         )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(writable(state))
+        self.__dict__.update(state)
 
     @cached_property
     def numeric_blocks(self) -> tuple[int, ...]:
@@ -98,8 +100,7 @@ class LatentTree:
 
     def copy(self) -> LatentTree:
         """A tree with its own probability tables."""
-        names = ("transition", "transposed", "emission", "unseen", "message")
-        own = {name: getattr(self, name).copy() for name in names}
+        own = {name: getattr(self, name).copy() for name in TABLES}
         return replace(self, gaussians=tuple(g.copy() for g in self.gaussians), **own)
 
     def derive(self) -> None:
