@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import logsumexp, softmax
@@ -28,6 +29,7 @@ RATE = 20.0  # nats of mean loss, times this, by which generations lose weight
 SHARE = 0.02  # of its weight that every generation gives to all, a batch
 RECENT_ROWS = 500.0  # half-life of what is known of losses
 POWERS = np.array([1.0, 1.4, 2.0, 2.8, 4.0])  # averages of trees are timid
+TIMID = 0.05  # nats, times the log of a power, that it must gain at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +60,16 @@ class ForestStream:
         them.
     ordered : bool
         Are the classes cells of a number?
-    before : float, optional
-        Log weight, beside those of the generations, of a model fitted before the stream.
+    others : float64 (n_others,)
+        Log weights, beside those of the generations, of others that predict the same rows.
 
     Notes
     -----
-    Every batch is predicted before it is learnt. Generations, and the model from before, are mixed
-    by exponential weights on the mean log loss of each batch, with a fixed share of the weight
-    given to all (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876), and what has least weight
-    gives way to the next generation. Trees are grown on bootstraps of all recent rows, and of the
-    last quarter of those that are kept, by turns.
+    Every batch is predicted before it is learnt. Generations and others are mixed by exponential
+    weights on the mean log loss of each batch, with a fixed share of the weight given to all
+    (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876), and the generation of least weight
+    gives way to the next one. Trees are grown on bootstraps of all recent rows, and of the
+    last quarter of those that may be kept, by turns.
     """
 
     schema: Schema
@@ -81,7 +83,7 @@ class ForestStream:
     next_growth: float = 0.0
     n_grown: int = 0
     ordered: bool = False
-    before: float | None = None
+    others: Floats = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def empty(cls, table: Table, n_classes: int, seed: int, ordered: bool = False) -> ForestStream:
@@ -89,13 +91,13 @@ class ForestStream:
         none, trend = np.empty(0, np.int64), Trend.empty(table.schema)
         window = Reservoir(_kept(table.take(none), trend, none), np.empty(0))
         return cls(
-            table.schema, seed, window, (), np.zeros(n_classes), np.zeros(len(POWERS)), trend,
+            table.schema, seed, window, (), np.zeros(n_classes), TIMID * np.log(POWERS), trend,
             ordered=ordered,
         )  # fmt: skip
 
     def after(self, class_rows: Floats) -> ForestStream:
         """Going on from a model that was fitted to rows of these classes."""
-        return replace(self, class_rows=class_rows, next_growth=float(LEAST_ROWS), before=0.0)
+        return replace(self, class_rows=class_rows, next_growth=float(LEAST_ROWS))
 
     @property
     def prior(self) -> Floats:
@@ -108,7 +110,7 @@ class ForestStream:
         return self.n_rows + more >= self.next_growth
 
     def log_proba(
-        self, table: Table, n_jobs: int | None = None, before: Shares | None = None
+        self, table: Table, n_jobs: int | None = None, others: Sequence[Shares] = ()
     ) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats.
 
@@ -116,11 +118,11 @@ class ForestStream:
         ----------
         table : Table
         n_jobs : int, optional
-        before : float32 (n_rows, n_classes)
-            What the model from before says; needed where `self.before` is not None.
+        others : sequence of float32 (n_rows, n_classes)
+            What each of the others says.
         """
         binned = self._binned(table, self.trend.distances(table), n_jobs)
-        logs = self._mixed(self._said(binned, before, n_jobs), table.n_rows)
+        logs = self._mixed(self._said(binned, others, n_jobs), table.n_rows)
         logs *= POWERS[int(np.argmin(self.losses))]
         return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
 
@@ -135,17 +137,16 @@ class ForestStream:
         return [binned[id(g.binning)] for g in self.generations]
 
     def _said(
-        self, binned: list[Binned], before: Shares | None, n_jobs: int | None
+        self, binned: list[Binned], others: Sequence[Shares], n_jobs: int | None
     ) -> list[Shares]:
-        """Shares by each generation, and at last by the model from before."""
+        """Shares by each generation, and by the others."""
         said = [g.shares(b, n_jobs) for g, b in zip(self.generations, binned, strict=True)]
-        return said if self.before is None or before is None else [*said, before]
+        return [*said, *others]
 
     @property
     def _log_weights(self) -> Floats:
-        """Of the generations, and at last of the model from before."""
-        own = [g.log_weight for g in self.generations]
-        return np.array(own if self.before is None else [*own, self.before])
+        """Of the generations, and of the others."""
+        return np.array([*(g.log_weight for g in self.generations), *self.others])
 
     def _mixed(self, said: list[Shares], n_rows: int) -> Floats:
         """Logs of the mixture of generations, with a little of the prior."""
@@ -164,7 +165,7 @@ class ForestStream:
         n_classes: int,
         half_life: float | None = None,
         n_jobs: int | None = None,
-        before: Shares | None = None,
+        others: Sequence[Shares] = (),
     ) -> ForestStream:
         """The stream after a batch.
 
@@ -179,32 +180,37 @@ class ForestStream:
         half_life : float, optional
             Rows after which a row counts half in leaves; None never forgets.
         n_jobs : int, optional
-        before : float32 (n_rows, n_classes)
+        others : sequence of float32 (n_rows, n_classes)
             As in `log_proba`.
         """
         stream, n = self._widened(n_classes), float(weight.sum())
         apart = self.trend.distances(table)
         binned = stream._binned(table, apart, n_jobs)
-        said = stream._said(binned, before, n_jobs)
+        said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
-        log_weights = stream._shared(said, label, weight).tolist()
+        log_weights = stream._shared(said, label, weight)
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
-            for g, b, w in zip(stream.generations, binned, log_weights, strict=False)
+            for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
         )
         rows = Table(table.schema, table.n_rows, [*table.columns, *apart, label])
         after = replace(
             stream,
             schema=table.schema,
-            window=stream.window.add(rows, weight).latest(WINDOW_ROWS),
+            window=stream.window.add(rows, weight, kept).latest(WINDOW_ROWS),
             generations=generations,
             class_rows=stream.class_rows * kept + np.bincount(label, weight, n_classes),
             losses=stream._judged(said, label, weight),
             trend=stream.trend.after(table, weight),
             n_rows=stream.n_rows + n,
-            before=None if stream.before is None else log_weights[-1],
+            others=log_weights[len(generations) :],
         )
         return after._grown() if after.is_due() else after
+
+    def outdo(self, log_weight: float) -> bool:
+        """Are there as many generations as may be, all of more weight?"""
+        full = len(self.generations) == MOST_GENERATIONS
+        return full and all(g.log_weight > log_weight for g in self.generations)
 
     def _widened(self, n_classes: int) -> ForestStream:
         more = n_classes - len(self.class_rows)
@@ -247,11 +253,24 @@ class ForestStream:
         """Log weights of the generations after these rows."""
         if not said:
             return np.zeros(0)
-        rows, floor = np.arange(len(label)), 1e-3 * self.prior[label]
-        logs = np.array([weight @ np.log(s[rows, label] + floor) / weight.sum() for s in said])
+        lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
         scale = RATE * (1 - kept_share(float(weight.sum()), RECENT_ROWS))
-        weights = softmax(self._log_weights + scale * logs)
+        weights = softmax(self._log_weights - scale * np.array(lost))
         return np.asarray(np.log((1 - SHARE) * weights + SHARE / len(weights)))
+
+    def _loss(self, shares: Shares, label: Codes) -> Floats:
+        """Log loss of each row; of a number the ranked probability score beside the prior's.
+
+        A leaf of few rows says well about where a number lies and little about the cell.
+        """
+        if not self.ordered:
+            floor = 1e-3 * self.prior[label]
+            return -np.log(shares[np.arange(len(label)), label] + floor)
+        above = np.arange(len(self.prior)) >= label[:, None]
+        own, usual = (
+            np.square(np.cumsum(said, axis=-1) - above).sum(axis=1) for said in (shares, self.prior)
+        )
+        return np.asarray(own / max(float(usual.mean()), 1e-9))
 
     def _grown(self) -> ForestStream:
         """With a new generation in the place of the worst."""
@@ -277,19 +296,15 @@ class ForestStream:
 
     def _with(self, new: Generation) -> ForestStream:
         """With another generation; where there are many, the one of least weight gives way."""
-        weights, old, before = self._log_weights, list(self.generations), self.before
+        weights, old = self._log_weights, list(self.generations)
         if len(old) == MOST_GENERATIONS:
-            worst = old.pop(int(np.argmin(weights[:MOST_GENERATIONS]))).log_weight
-            before = None if before is None or before < worst else before
-        if old:
+            old.pop(int(np.argmin(weights[:MOST_GENERATIONS])))
+        if len(weights):
             new = replace(new, log_weight=float(weights.mean()))
-        elif before is not None:
-            new = replace(new, log_weight=before + float(np.log(SHARE)))
         following = min(GROWTH * self.n_rows, self.n_rows + GROW_ROWS)
         return replace(
-            self, generations=(*old, new), next_growth=following, n_grown=self.n_grown + 1,
-            before=before,
-        )  # fmt: skip
+            self, generations=(*old, new), next_growth=following, n_grown=self.n_grown + 1
+        )
 
 
 def _seen(table: Table, apart: list[Floats], wide: bool) -> Table:

@@ -14,7 +14,7 @@ from jointprob.forest.trees import Nursery, Trees, pack
 from jointprob.joint.tree import Floats
 from jointprob.table import Table
 
-TREES = 4  # of a generation
+TREES, TREES_OF_NUMBER = 4, 8  # of a generation: numbers want more, for there is more to say
 BIN_ROWS = 1000  # that say where bins begin and end
 LEAF_ROWS = 8.0  # that what a leaf said when it was grown is worth beside later ones
 STRENGTH = 0.5  # of the shrinking of leaves towards their ancestors
@@ -86,7 +86,8 @@ class Generation:
 
 def _said(counts: Shares, grown: Shares) -> Shares:
     total = counts.sum(axis=1, keepdims=True)
-    return (counts + np.float32(LEAF_ROWS) * grown) / (total + np.float32(LEAF_ROWS))
+    said = (counts + np.float32(LEAF_ROWS) * grown) / (total + np.float32(LEAF_ROWS))
+    return np.asarray(said, np.float32)
 
 
 def fit_bins(table: Table, weight: Floats) -> Binning:
@@ -121,7 +122,8 @@ def grow(
     least = LEAST_ROWS if ordered else 1
     growths = [growth_for(binned.n_columns, random, least) for random in (False, True)]
     trees, values = [], []
-    for tree in range(number * TREES, (number + 1) * TREES):
+    n_trees = TREES_OF_NUMBER if ordered else TREES
+    for tree in range(number * n_trees, (number + 1) * n_trees):
         times = np.empty(n, np.uint8)
         _forest.bootstrap(seed, BAG_STREAM, tree, n, times)
         drawn = np.flatnonzero(times).astype(np.uint32)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from jointprob.adapt.discriminant import HALF_LIVES, Discriminant
 from jointprob.adapt.forest import ForestStream
 from jointprob.adapt.generation import Codes, Shares
 from jointprob.adapt.recent import KeepsJoint, recent_joint
+from jointprob.adapt.reservoir import no_rows
 from jointprob.joint.tree import Floats
 from jointprob.predict.labels import LabelModel, explain_classes
 from jointprob.predict.source import recast
@@ -25,23 +27,29 @@ class LabelStream(KeepsJoint):
     Parameters
     ----------
     forest : ForestStream
+    discriminants : tuple of Discriminant
+        Of numeric columns; the last one of their distances from the trend as well.
     fitted : Joint, optional
         Of the columns of X, from before the stream.
     before : LabelModel, optional
         From before the stream, as long as it predicts better than the worst generation.
+
+    Notes
+    -----
+    The forest mixes what they all say.
     """
 
     forest: ForestStream
+    discriminants: tuple[Discriminant, ...] = ()
     fitted: Joint | None = None
     before: LabelModel | None = None
 
     @classmethod
     def of(cls, model: LabelModel, joint: Joint, seed: int) -> LabelStream:
         """A stream that goes on from a fit."""
-        none = Table(joint.schema, 0, [np.empty(0)] * len(joint.schema))
         class_rows = np.exp(model.pool.log_prior) * joint.n_rows
-        empty = ForestStream.empty(none, len(class_rows), seed)
-        return cls(empty.after(class_rows), joint, model)
+        forest = ForestStream.empty(no_rows(joint.schema), len(class_rows), seed)
+        return cls(replace(forest.after(class_rows), others=np.zeros(1)), (), joint, model)
 
     @property
     def schema(self) -> Schema:
@@ -49,8 +57,8 @@ class LabelStream(KeepsJoint):
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
-        n_classes = len(self.forest.class_rows)
-        return self.forest.log_proba(table, n_jobs, self._before(table, n_classes, n_jobs))
+        said = self._others(table, len(self.forest.class_rows), n_jobs)
+        return self.forest.log_proba(table, n_jobs, said)
 
     def explain(
         self, table: Table, asked: NDArray[np.int64] | None, n_jobs: int | None = None
@@ -68,16 +76,47 @@ class LabelStream(KeepsJoint):
         n_jobs: int | None = None,
     ) -> LabelStream:
         """The stream after a batch; see `ForestStream.learn`."""
-        said = self._before(table, n_classes, n_jobs)
-        forest = self.forest.learn(table, label, weight, n_classes, half_life, n_jobs, said)
-        return replace(self, forest=forest, before=None if forest.before is None else self.before)
+        ready = self._ready(table, n_classes)
+        said = ready._others(table, n_classes, n_jobs)
+        forest = ready.forest.learn(table, label, weight, n_classes, half_life, n_jobs, said)
+        seen = ready._seen(table)
+        moved = [d.after(s, label, weight) for d, s in zip(ready.discriminants, seen, strict=True)]
+        return replace(ready, forest=forest, discriminants=tuple(moved))._without_the_outdone()
 
-    def _before(self, table: Table, n_classes: int, n_jobs: int | None) -> Shares | None:
-        """What the model from before says; it knows no class that came later."""
+    def _ready(self, table: Table, n_classes: int) -> LabelStream:
+        """With discriminants that know all classes, the first ones if there are none."""
+        if self.discriminants or not table.schema.numeric:
+            known = tuple(d.widened(n_classes) for d in self.discriminants)
+            return replace(self, discriminants=known)
+        seen = self._seen(table)
+        new = [
+            Discriminant.empty(columns, n_classes, half_life)
+            for columns, half_life in zip(seen, HALF_LIVES, strict=True)
+        ]
+        weights = np.concatenate([np.zeros(len(new)), self.forest.others])
+        return replace(self, discriminants=tuple(new), forest=replace(self.forest, others=weights))
+
+    def _seen(self, table: Table) -> list[list[Floats]]:
+        """Columns that each discriminant sees."""
+        own = [table.columns[j] for j in table.schema.numeric]
+        return [own, own, [*own, *self.forest.trend.distances(table)]] if own else []
+
+    def _others(self, table: Table, n_classes: int, n_jobs: int | None) -> list[Shares]:
+        """What the discriminants say, and at last the model from before."""
+        seen = self._seen(table) if self.discriminants else []
+        said = [d.shares(columns) for d, columns in zip(self.discriminants, seen, strict=True)]
         if self.before is None or self.fitted is None:
-            return None
+            return said
         own = np.exp(self.before.log_proba(recast(table, self.fitted.schema), n_jobs))
-        return np.pad(own, ((0, 0), (0, n_classes - own.shape[1]))).astype(np.float32)
+        more = n_classes - own.shape[1]  # it knows no class that came later
+        return [*said, np.pad(own, ((0, 0), (0, more))).astype(np.float32)]
+
+    def _without_the_outdone(self) -> LabelStream:
+        """Without the model from before, once every generation predicts better."""
+        if self.before is None or not self.forest.outdo(self.forest.others[-1]):
+            return self
+        forest = replace(self.forest, others=self.forest.others[:-1])
+        return replace(self, forest=forest, before=None)
 
     def _learn_joint(self, n_jobs: int | None) -> Joint:
         return recent_joint(self.forest.window, self.fitted, self.forest.seed, n_jobs)

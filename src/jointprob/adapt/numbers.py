@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jointprob.adapt.forest import WINDOW_ROWS, ForestStream
+from jointprob.adapt.forest import ForestStream
 from jointprob.adapt.generation import Shares
 from jointprob.adapt.recent import KeepsJoint, recent_joint
+from jointprob.adapt.reservoir import no_rows
 from jointprob.adapt.stream import kept_share
 from jointprob.joint.tree import Floats
 from jointprob.predict.cells import Cells, make_cells
@@ -69,14 +70,14 @@ class NumberStream(KeepsJoint):
     @classmethod
     def of(cls, model: NumberModel | TunedNumbers, joint: Joint, seed: int) -> NumberStream:
         """A stream that goes on from a fit."""
-        none = Table(joint.schema, 0, [np.empty(0)] * len(joint.schema))
         number = _typical(model.alone if isinstance(model, TunedNumbers) else model)
         cells, cell = make_cells(number, np.ones(len(number)), MOST_CELLS)
         counts = np.bincount(cell, minlength=len(cells.low))
         means = np.bincount(cell, number, len(cells.low)) / counts
-        forest = ForestStream.empty(none, len(cells.low), seed, ordered=True)
+        forest = ForestStream.empty(no_rows(joint.schema), len(cells.low), seed, ordered=True)
         rows = counts / counts.sum() * joint.n_rows
-        return cls(forest.after(rows), cells, means, np.empty(0), joint, model)
+        forest = replace(forest.after(rows), others=np.zeros(1))
+        return cls(forest, cells, means, np.empty(0), joint, model)
 
     @property
     def schema(self) -> Schema:
@@ -113,10 +114,10 @@ class NumberStream(KeepsJoint):
             Rows after which a row counts half in leaves; None never forgets.
         n_jobs : int, optional
         """
-        numbers = np.concatenate([self.numbers, number])[-WINDOW_ROWS:]
-        recent = np.concatenate([self.forest.window.weight, weight])[-WINDOW_ROWS:]
-        due = self.forest.is_due(float(weight.sum()))
-        ready = self._fitting(numbers, recent) if due else self
+        numbers = np.concatenate([self.numbers, number])
+        due, ready = self.forest.is_due(float(weight.sum())), self
+        if due:
+            ready = self._fitting(numbers, np.concatenate([self.forest.window.weight, weight]))
         label, n = ready.cells.find(number), len(ready.cells.low)
         before = ready._before(table, n_jobs)
         forest = ready.forest.learn(table, label, weight, n, half_life, n_jobs, before)
@@ -124,7 +125,10 @@ class NumberStream(KeepsJoint):
         sums = ready.means * ready.forest.class_rows * kept + np.bincount(label, weight * number, n)
         known = forest.class_rows > 0
         means = np.divide(sums, forest.class_rows, out=ready.means.copy(), where=known)
-        left = None if forest.before is None else self.before
+        left = self.before
+        if left is not None and forest.outdo(forest.others[-1]):
+            forest, left = replace(forest, others=forest.others[:-1]), None
+        numbers = numbers[len(numbers) - len(forest.window) :]
         return replace(ready, forest=forest, means=means, numbers=numbers, before=left)
 
     def _fitting(self, numbers: Floats, weight: Floats) -> NumberStream:
@@ -141,14 +145,14 @@ class NumberStream(KeepsJoint):
         means = np.divide(sums, held, out=_middles(cells), where=held > 0)
         return replace(self, forest=forest, cells=cells, means=means)
 
-    def _before(self, table: Table, n_jobs: int | None) -> Shares | None:
-        """Shares of the cells by the model from before."""
+    def _before(self, table: Table, n_jobs: int | None) -> list[Shares]:
+        """Shares of the cells by the model from before, where there is one."""
         if self.before is None or self.fitted is None:
-            return None
+            return []
         said = self.before.distribution(recast(table, self.fitted.schema), n_jobs)
         below = said.cdf(np.tile(self.cells.high, (table.n_rows, 1)))
         below[:, -1] = 1
-        return np.diff(below, axis=1, prepend=0).astype(np.float32)
+        return [np.diff(below, axis=1, prepend=0).astype(np.float32)]
 
     def _learn_joint(self, n_jobs: int | None) -> Joint:
         return recent_joint(self.forest.window, self.fitted, self.forest.seed, n_jobs)
@@ -162,7 +166,8 @@ def _typical(model: NumberModel) -> Floats:
     """Numbers at equal steps of probability, over all rows of a fit."""
     joint = model.joint
     weight, nothing = np.exp(joint.pool.log_prior) @ joint.shares, np.zeros(1)
-    return PredictiveDistribution(joint.cells, weight[None], nothing, nothing).quantile(LEVELS)[0]
+    whole = PredictiveDistribution(joint.cells, weight[None], nothing, nothing)
+    return np.asarray(whole.quantile(LEVELS)[0])
 
 
 def _misfits(old: Cells, new: Cells, numbers: Floats, weight: Floats) -> bool:
@@ -171,9 +176,7 @@ def _misfits(old: Cells, new: Cells, numbers: Floats, weight: Floats) -> bool:
     outside = (numbers < old.low[cell]) | (numbers > old.high[cell])
     beyond = weight[outside].sum() > OUTSIDE * weight.sum()
     fullest = [_fullest(cells, numbers, weight) for cells in (old, new)]
-    return bool(
-        beyond or fullest[0] > CROWDED * fullest[1] or len(new.low) >= MORE * len(old.low)
-    )
+    return bool(beyond or fullest[0] > CROWDED * fullest[1] or len(new.low) >= MORE * len(old.low))
 
 
 def _fullest(cells: Cells, numbers: Floats, weight: Floats) -> float:
@@ -188,4 +191,4 @@ def _shared_out(old: Cells, new: Cells) -> Floats:
         below = np.where(width > 0, (new.high - low) / width, new.high >= low)
     below = np.clip(below, 0, 1)
     below[:, -1] = 1
-    return np.diff(below, axis=1, prepend=0)
+    return np.asarray(np.diff(below, axis=1, prepend=0))

@@ -143,9 +143,7 @@ class JointStream:
         }
         keys = [id(tree.encoding) for tree in self.trees]
         trees = [
-            replace(
-                t, encoding=encodings[k], start=copied(with_levels(t.start, rows[k].n_levels))
-            )
+            replace(t, encoding=encodings[k], start=copied(with_levels(t.start, rows[k].n_levels)))
             for t, k in zip(self.trees, keys, strict=True)
         ]
         jacobians = np.stack([encoded[k].log_jacobian for k in keys], axis=1)
