@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,23 +49,22 @@ class Discriminant:
     sums: Floats
     square: Floats
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_scores"}
+
     @classmethod
-    def empty(cls, columns: Sequence[Floats], n_classes: int, half_life: float) -> Discriminant:
-        """Before the first batch; its numeric columns are like these."""
-        cells = np.stack(columns) if len(columns) else np.empty((0, 1))
-        cells = cells[:, :FIRST_ROWS]
-        known = ~np.isnan(cells)
-        n = np.maximum(known.sum(axis=1), 1)
+    def empty(cls, cells: Floats, n_classes: int, half_life: float) -> Discriminant:
+        """Before the first batch; its cells, (n_rows, n_columns), are like these."""
+        cells = cells[:FIRST_ROWS]
+        known, d = ~np.isnan(cells), cells.shape[1]
+        n = np.maximum(known.sum(axis=0), 1)
         with np.errstate(over="ignore", invalid="ignore"):
-            center = np.where(known, cells / n[:, None], 0).sum(axis=1)
-            off = np.where(known, cells - center[:, None], 0)
-            scale = np.sqrt((off**2).sum(axis=1) / n)
+            center = np.where(known, cells / n, 0).sum(axis=0)
+            off = np.where(known, cells - center, 0)
+            scale = np.sqrt((off**2).sum(axis=0) / n)
         scale = np.where((scale > 0) & np.isfinite(scale), scale, np.maximum(np.abs(center), 1))
-        d = len(cells)
-        return cls(
-            half_life, center, scale, np.zeros(n_classes), np.zeros((n_classes, d)),
-            np.zeros((d, d)),
-        )  # fmt: skip
+        rows, sums = np.zeros(n_classes), np.zeros((n_classes, d))
+        return cls(half_life, center, scale, rows, sums, np.zeros((d, d)))
 
     def widened(self, n_classes: int) -> Discriminant:
         """With room for more classes."""
@@ -72,35 +72,40 @@ class Discriminant:
         rows, sums = np.pad(self.rows, (0, more)), np.pad(self.sums, ((0, more), (0, 0)))
         return replace(self, rows=rows, sums=sums)
 
-    def shares(self, columns: Sequence[Floats]) -> Shares:
+    def shares(self, cells: Floats) -> Shares:
         """Probability of each class, (n_rows, n_classes)."""
-        z, n = self._units(columns), self.rows.sum()
-        prior = (self.rows + 1e-3) / (self.rows + 1e-3).sum()
+        slopes, start = self._scores
+        z = self._units(cells)
+        # Row by row: a product's last bits would depend on where a row stands.
+        said = np.stack([(z * slope).sum(axis=1) for slope in slopes], axis=1)
+        return np.asarray(softmax(said + start, axis=1), np.float32)
+
+    @cached_property
+    def _scores(self) -> tuple[Floats, Floats]:
+        """Slopes (n_classes, n_columns) and starts of the classes' scores."""
+        n, prior = self.rows.sum(), (self.rows + 1e-3) / (self.rows + 1e-3).sum()
         if n == 0:
-            return np.tile(prior, (len(z), 1)).astype(np.float32)
+            return np.zeros_like(self.sums), np.log(prior)
         overall = self.sums.sum(axis=0) / n
         means = (self.sums + overall) / (self.rows[:, None] + 1)
         roots = self.sums / np.sqrt(np.maximum(self.rows, 1e-12))[:, None]
         within = (self.square - roots.T @ roots) / n
         variance = np.maximum(np.diag(self.square) / n - overall**2, 0)
         within[np.diag_indices(len(within))] += RIDGE * (variance + 1e-3)
-        slopes = cho_solve(cho_factor(within), means.T)
-        start = np.log(prior) - (means.T * slopes).sum(axis=0) / 2
-        # Row by row: a product's last bits would depend on where a row stands.
-        said = np.stack([(z * slope).sum(axis=1) for slope in slopes.T], axis=1)
-        return np.asarray(softmax(said + start, axis=1), np.float32)
+        slopes = cho_solve(cho_factor(within), means.T).T
+        return slopes, np.log(prior) - (means * slopes).sum(axis=1) / 2
 
-    def after(self, columns: Sequence[Floats], label: Codes, weight: Floats) -> Discriminant:
+    def after(self, cells: Floats, label: Codes, weight: Floats) -> Discriminant:
         """With the rows of a batch."""
-        z, kept = self._units(columns), kept_share(float(weight.sum()), self.half_life)
+        z, kept = self._units(cells), kept_share(float(weight.sum()), self.half_life)
         rows = self.rows * kept + np.bincount(label, weight, len(self.rows))
-        sums = self.sums * kept
-        np.add.at(sums, label, z * weight[:, None])
-        square = self.square * kept + (z * weight[:, None]).T @ z
+        weighted, sums = z * weight[:, None], self.sums * kept
+        np.add.at(sums, label, weighted)
+        square = self.square * kept + weighted.T @ z
         return replace(self, rows=rows, sums=sums, square=square)
 
-    def _units(self, columns: Sequence[Floats]) -> NDArray[np.float64]:
+    def _units(self, cells: Floats) -> NDArray[np.float64]:
         """Cells less the center over the scale, (n_rows, n_columns)."""
         with np.errstate(over="ignore"):
-            z = (np.stack(columns, axis=1) - self.center) / self.scale
+            z = (cells - self.center) / self.scale
         return np.clip(np.nan_to_num(z, nan=0.0), -FARTHEST, FARTHEST)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from jointprob.adapt.generation import BIN_ROWS, Codes, Generation, Shares, fit_bins, grow
+from jointprob.adapt.generation import Codes, Generation, Shares, fit_bins, grow
 from jointprob.adapt.reservoir import Reservoir
 from jointprob.adapt.stream import kept_share
 from jointprob.adapt.trend import Trend, with_distances
@@ -23,7 +23,9 @@ GROWTH = 1.25  # of the rows seen between two generations, before that
 WINDOW_ROWS = 8000  # recent rows, that generations are grown on,
 PARTS = (1.0, 0.25)  # by turns all of them and fewer: drift may be slow or sudden
 LEAST_ROWS = 200
-SAME_BINS = 4  # generations of a kind that share their bins, once there are so many rows
+SAME_BINS = 8  # generations that share their bins, once there are so many rows
+OTHER_TURNS = (3, 6)  # of eight, in which the kind of generation of less weight grows
+LEAST_PACE = 0.25  # of the usual pace of growth
 PRIOR_ROWS = 1.0  # of all classes together
 RATE = 20.0  # nats of mean loss, times this, by which generations lose weight
 SHARE = 0.02  # of its weight that every generation gives to all, a batch
@@ -67,8 +69,9 @@ class ForestStream:
     -----
     Every batch is predicted before it is learnt. Generations and others are mixed by exponential
     weights on the mean log loss of each batch, with a fixed share of the weight given to all
-    (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876), and the generation of least weight
-    gives way to the next one. Trees are grown on bootstraps of all recent rows, and of the
+    (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is left with hardly
+    more than that share goes, and where there are many the one of least weight gives way to the
+    next one. Trees are grown on bootstraps of all recent rows, and of the
     last quarter of those that may be kept, by turns.
     """
 
@@ -128,13 +131,18 @@ class ForestStream:
 
     def _binned(self, table: Table, apart: list[Floats], n_jobs: int | None) -> list[Binned]:
         """The rows as each generation sees them; many share their bins."""
-        binnings = {id(g.binning): g.binning for g in self.generations}
         seen = (_seen(table, apart, False), _seen(table, apart, True))
+        widest: dict[int, Binning] = {}
+        for binning in (g.binning for g in self.generations):
+            known = widest.setdefault(id(binning.edges[0]), binning)
+            if len(binning.edges) > len(known.edges):
+                widest[id(binning.edges[0])] = binning
         binned = {
             key: binning.bin(seen[len(binning.edges) > len(table.schema)], n_jobs)
-            for key, binning in binnings.items()
+            for key, binning in widest.items()
         }
-        return [binned[id(g.binning)] for g in self.generations]
+        pairs = [(binned[id(g.binning.edges[0])], len(g.binning.edges)) for g in self.generations]
+        return [whole if whole.n_columns == n else whole.first(n) for whole, n in pairs]
 
     def _said(
         self, binned: list[Binned], others: Sequence[Shares], n_jobs: int | None
@@ -192,6 +200,7 @@ class ForestStream:
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
             for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
+            if w > _outdone(log_weights)
         )
         rows = Table(table.schema, table.n_rows, [*table.columns, *apart, label])
         after = replace(
@@ -203,14 +212,14 @@ class ForestStream:
             losses=stream._judged(said, label, weight),
             trend=stream.trend.after(table, weight),
             n_rows=stream.n_rows + n,
-            others=log_weights[len(generations) :],
+            others=log_weights[len(stream.generations) :],
         )
         return after._grown() if after.is_due() else after
 
-    def outdo(self, log_weight: float) -> bool:
-        """Are there as many generations as may be, all of more weight?"""
-        full = len(self.generations) == MOST_GENERATIONS
-        return full and all(g.log_weight > log_weight for g in self.generations)
+    @property
+    def last_is_outdone(self) -> bool:
+        """Is the last of the others hardly believed any more?"""
+        return bool(self.others[-1] <= _outdone(self._log_weights))
 
     def _widened(self, n_classes: int) -> ForestStream:
         more = n_classes - len(self.class_rows)
@@ -274,25 +283,38 @@ class ForestStream:
 
     def _grown(self) -> ForestStream:
         """With a new generation in the place of the worst."""
-        part, wide = PARTS[self.n_grown % len(PARTS)], self.n_grown // len(PARTS) % 2 == 1
+        part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
         n_own = len(self.schema)
         own = Table(self.schema, len(recent), recent.table.columns[:n_own])
         *apart, label = recent.table.columns[n_own:]
-        seen = _seen(own, apart, wide)
+        seen = _seen(own, apart, self._next_is_wide())
         binning = self._kept_bins(len(seen.schema)) or fit_bins(seen, recent.weight)
         new = grow(
             seen, label, recent.weight, binning, self.prior, self.ordered, self.seed, self.n_grown
         )
         return self._with(new)
 
+    def _next_is_wide(self) -> bool:
+        """Does the next generation see distances from the trend?
+
+        Both kinds take turns at first; later the one that has more weight grows three times as
+        often.
+        """
+        if not self.trend.sums.size:
+            return False
+        if self.n_grown < MOST_GENERATIONS or not self.generations:
+            return self.n_grown // len(PARTS) % 2 == 1
+        weights = softmax([g.log_weight for g in self.generations])
+        wide = [len(g.binning.edges) > len(self.schema) for g in self.generations]
+        return bool(weights @ wide > 0.5) ^ (self.n_grown % 8 in OTHER_TURNS)
+
     def _kept_bins(self, n_columns: int) -> Binning | None:
-        """Those of the latest generation that saw as many columns, None where others are due."""
-        turn, rest = divmod(self.n_grown, 2 * len(PARTS))
-        if self.n_rows < BIN_ROWS or (turn % SAME_BINS == 0 and rest % len(PARTS) == 0):
+        """Those of the latest generation that saw these columns, None where others are due."""
+        if self.n_rows < LEAST_ROWS or self.n_grown % SAME_BINS == 0:
             return None
-        alike = [g.binning for g in self.generations if len(g.binning.edges) == n_columns]
-        return alike[-1] if alike else None
+        alike = [g.binning for g in self.generations if len(g.binning.edges) >= n_columns]
+        return alike[-1].first(n_columns) if alike else None
 
     def _with(self, new: Generation) -> ForestStream:
         """With another generation; where there are many, the one of least weight gives way."""
@@ -301,10 +323,18 @@ class ForestStream:
             old.pop(int(np.argmin(weights[:MOST_GENERATIONS])))
         if len(weights):
             new = replace(new, log_weight=float(weights.mean()))
-        following = min(GROWTH * self.n_rows, self.n_rows + GROW_ROWS)
+        # Trees that are hardly believed are seldom grown.
+        believed = softmax(weights)[: len(self.generations)].sum() if len(weights) else 1.0
+        pause = GROW_ROWS / max(float(believed), LEAST_PACE)
+        following = min(GROWTH * self.n_rows, self.n_rows + pause)
         return replace(
             self, generations=(*old, new), next_growth=following, n_grown=self.n_grown + 1
         )
+
+
+def _outdone(log_weights: Floats) -> float:
+    """Log weight at and below which one is no longer worth asking: twice the least there can be."""
+    return float(logsumexp(log_weights) + np.log(2 * SHARE / len(log_weights)))
 
 
 def _seen(table: Table, apart: list[Floats], wide: bool) -> Table:

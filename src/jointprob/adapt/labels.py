@@ -32,7 +32,7 @@ class LabelStream(KeepsJoint):
     fitted : Joint, optional
         Of the columns of X, from before the stream.
     before : LabelModel, optional
-        From before the stream, as long as it predicts better than the worst generation.
+        From before the stream, as long as it is believed.
 
     Notes
     -----
@@ -90,21 +90,25 @@ class LabelStream(KeepsJoint):
             return replace(self, discriminants=known)
         seen = self._seen(table)
         new = [
-            Discriminant.empty(columns, n_classes, half_life)
-            for columns, half_life in zip(seen, HALF_LIVES, strict=True)
+            Discriminant.empty(cells, n_classes, half_life)
+            for cells, half_life in zip(seen, HALF_LIVES, strict=True)
         ]
         weights = np.concatenate([np.zeros(len(new)), self.forest.others])
         return replace(self, discriminants=tuple(new), forest=replace(self.forest, others=weights))
 
-    def _seen(self, table: Table) -> list[list[Floats]]:
-        """Columns that each discriminant sees."""
-        own = [table.columns[j] for j in table.schema.numeric]
-        return [own, own, [*own, *self.forest.trend.distances(table)]] if own else []
+    def _seen(self, table: Table) -> list[Floats]:
+        """Cells that each discriminant sees."""
+        numeric = table.schema.numeric
+        own = [table.columns[j] for j in numeric]
+        if not own:
+            return []
+        cells = np.stack([*own, *self.forest.trend.distances(table)], axis=1)
+        return [cells[:, : len(own)], cells[:, : len(own)], cells]
 
     def _others(self, table: Table, n_classes: int, n_jobs: int | None) -> list[Shares]:
         """What the discriminants say, and at last the model from before."""
         seen = self._seen(table) if self.discriminants else []
-        said = [d.shares(columns) for d, columns in zip(self.discriminants, seen, strict=True)]
+        said = [d.shares(cells) for d, cells in zip(self.discriminants, seen, strict=True)]
         if self.before is None or self.fitted is None:
             return said
         own = np.exp(self.before.log_proba(recast(table, self.fitted.schema), n_jobs))
@@ -112,8 +116,8 @@ class LabelStream(KeepsJoint):
         return [*said, np.pad(own, ((0, 0), (0, more))).astype(np.float32)]
 
     def _without_the_outdone(self) -> LabelStream:
-        """Without the model from before, once every generation predicts better."""
-        if self.before is None or not self.forest.outdo(self.forest.others[-1]):
+        """Without the model from before, once it is hardly believed."""
+        if self.before is None or not self.forest.last_is_outdone:
             return self
         forest = replace(self.forest, others=self.forest.others[:-1])
         return replace(self, forest=forest, before=None)

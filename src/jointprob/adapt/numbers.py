@@ -44,7 +44,7 @@ class NumberStream(KeepsJoint):
     fitted : Joint, optional
         Of the columns of X, from before the stream.
     before : NumberModel or TunedNumbers, optional
-        From before the stream, as long as it predicts better than the worst generation.
+        From before the stream, as long as it is believed.
 
     Notes
     -----
@@ -126,7 +126,7 @@ class NumberStream(KeepsJoint):
         known = forest.class_rows > 0
         means = np.divide(sums, forest.class_rows, out=ready.means.copy(), where=known)
         left = self.before
-        if left is not None and forest.outdo(forest.others[-1]):
+        if left is not None and forest.last_is_outdone:
             forest, left = replace(forest, others=forest.others[:-1]), None
         numbers = numbers[len(numbers) - len(forest.window) :]
         return replace(ready, forest=forest, means=means, numbers=numbers, before=left)

@@ -49,8 +49,9 @@ class Reservoir:
         """The last rows, from the first that still weighs something."""
         heavy = self.weight > FORGOTTEN * self.weight.max(initial=0)
         first = max(int(heavy.argmax()) if len(self) else 0, len(self) - n_rows)
-        rows = np.arange(first, len(self))
-        return Reservoir(self.table.take(rows), self.weight[rows])
+        columns = [column[first:] for column in self.table.columns]
+        table = Table(self.table.schema, len(self) - first, columns)
+        return Reservoir(table, self.weight[first:])
 
 
 def no_rows(schema: Schema) -> Table:

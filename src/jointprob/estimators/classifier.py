@@ -199,7 +199,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         A forest keeps up with the stream: its leaves count every row, and the trees that have
         predicted worst of late, each row before it was learnt, give way to trees grown on the last
         8,000 rows, which are kept. After `fit` the fitted model goes on predicting beside these
-        trees, as long as it does better than the worst of them.
+        trees, as long as it is believed.
 
         ``joint_`` is learnt from the rows kept when it is first asked for, or is the joint of
         `fit` moved by them. There are no `feature_importances_` and no `fine_tune` after this.

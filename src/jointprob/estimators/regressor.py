@@ -162,7 +162,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
 
         A forest keeps up with the stream, as that of `JEPAClassifier.partial_fit` does: its leaves
         count every row, as one of up to 64 cells of the target. After `fit` the fitted model goes
-        on predicting beside its trees, as long as it does better than the worst of them.
+        on predicting beside its trees, as long as it is believed.
 
         ``joint_`` is learnt from the last 8,000 rows, which are kept, when it is first asked for,
         or is the joint of `fit` moved by them. There are no `feature_importances_` and no
