@@ -181,9 +181,12 @@ def ask(model):
     rows = table(6, seed=2)
     rows["kind"][0], rows["length"][1] = "never seen", 1e300
     if is_stream(model):
-        model.predict_proba(rows)
-        model.partial_fit(rows, np.random.default_rng(0).choice(model.classes_, 6))
-        model.predict_proba(rows)
+        y = np.random.default_rng(0).choice(getattr(model, "classes_", [0.5, 1e9]), 6)
+        model.predict(rows)
+        model.partial_fit(rows, y).predict(rows)
+        model.score_samples(rows) if hasattr(model, "score_samples") else model.joint_.log_prob(
+            rows
+        )
         return
     questions = ("log_prob", "score_samples", "predict_proba", "predict", "transform")
     for question in questions:

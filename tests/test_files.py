@@ -51,7 +51,8 @@ def assert_same(found, wanted, **tolerance):
 
 DRAWN = ("sample", "jitter")
 NAMES = [
-    "density", "imputer", "outliers", "classifier", "stream", "regressor", "augmenter", "joint"
+    "density", "imputer", "outliers", "classifier", "stream", "number_stream", "regressor",
+    "augmenter", "joint",
 ]  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def test_a_stream_goes_on_as_if_it_had_not_been_saved(models, path):
         y = np.where(rows["rain"] > 2, "flood", label(rows))
         for one in (loaded, model):
             one.partial_fit(rows, y)
-    assert model._model.n_grown > models["stream"]._model.n_grown
+    assert model._model.forest.n_grown > models["stream"]._model.forest.n_grown
     assert_same(answers(loaded), answers(model))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jointprob import JEPAClassifier
+from jointprob import JEPAClassifier, JEPADensity
 from jointprob.adapt.forest import ForestStream
 from jointprob.table import read_table
 
@@ -78,8 +78,8 @@ def test_batches_of_one_row():
 def test_the_window_stays_bounded(monkeypatch):
     monkeypatch.setattr("jointprob.adapt.forest.WINDOW_ROWS", 300)
     model = learn(JEPAClassifier(random_state=0), *rows(1000, 0))
-    assert len(model._model.window) == 300
-    assert len(model._model.generations) <= 8
+    assert len(model._model.forest.window) == 300
+    assert len(model._model.forest.generations) <= 8
 
 
 def test_a_half_life_forgets_counts():
@@ -87,8 +87,8 @@ def test_a_half_life_forgets_counts():
     one, other = (JEPAClassifier(random_state=0, half_life=h) for h in (None, 50))
     learn(one, X, y)
     learn(other, X, y)
-    assert one._model.class_rows.sum() == 400
-    assert other._model.class_rows.sum() < 150
+    assert one._model.forest.class_rows.sum() == 400
+    assert other._model.forest.class_rows.sum() < 150
 
 
 def test_learning_returns_the_next_stream():
@@ -119,12 +119,75 @@ def test_a_failed_call_leaves_no_trace(case):
     assert pickle.dumps(model) == before
 
 
+def test_it_goes_on_from_a_fit():
+    """A batch after a fit changes little, and many of a turned world turn the model."""
+    X, y = rows(400, 0)
+    fitted = JEPAClassifier(random_state=0).fit(X, y)
+    model = pickle.loads(pickle.dumps(fitted))
+    new, label = rows(400, 1)
+    learn(model, new[:20], label[:20])
+    assert model.score(new, label) > fitted.score(new, label) - 0.02
+    turned, label = rows(900, 2, turned=True)
+    learn(model, turned[:600], label[:600])
+    assert model.score(turned[600:], label[600:]) > 0.8
+    learn(model, new[:40].assign(colour="green"), np.full(40, "aside"))
+    assert model.classes_.tolist() == ["above", "below", "aside"]
+
+
+def test_a_stream_has_a_joint_when_it_is_asked_for():
+    """It is that of the recent rows, and asking leaves no trace."""
+    X, y = rows(150, 0)
+    model = learn(JEPAClassifier(random_state=0), X, y)
+    before = pickle.dumps(model)
+    wanted = JEPADensity(random_state=model._model.forest.seed).fit(X)
+    np.testing.assert_array_equal(model.score_samples(X[:9]), wanted.score_samples(X[:9]))
+    assert pickle.dumps(model) == before
+    learn(model, *rows(20, 1))
+    assert model.joint_.n_rows == 170
+
+
+def test_the_joint_of_a_fit_goes_on():
+    X, y = rows(150, 0)
+    model = JEPAClassifier(random_state=0).fit(X, y)
+    n_trees = len(model.joint_.members)
+    far = X.assign(a=X["a"] + 6.0)
+    before = model.score_samples(far).mean()
+    learn(model, far, y)
+    assert model.score_samples(far).mean() > before + 1
+    assert len(model.joint_.members) == n_trees
+    assert model.joint_.n_rows == 300
+
+
+def test_a_stream_explains():
+    X, y = rows(500, 0)
+    model = learn(JEPAClassifier(random_state=0), X, y)
+    said = model.explain(X[:50])
+    assert said.shape == (50, 3)
+    assert np.abs(said[:, :2]).mean() > 5 * np.abs(said[:, 2]).mean()
+    assert (said[X["b"][:50].isna(), 1] == 0).all()
+
+
 def test_what_is_not_there_after_a_stream():
     X, y = rows(60, 0)
     model = JEPAClassifier(random_state=0).partial_fit(X, y)
-    with pytest.raises(AttributeError, match="partial_fit"):
-        model.score_samples(X)
+    assert not hasattr(model, "feature_importances_")
     with pytest.raises(AttributeError, match="partial_fit"):
         model.fine_tune(X, y)
+    with pytest.raises(AttributeError, match="not fitted"):
+        _ = JEPAClassifier().joint_
     with pytest.raises(ValueError, match="other"):
         JEPAClassifier().partial_fit(X, np.full(60, "other"), classes=["above", "below"])
+
+
+def test_a_level_of_where_the_numbers_have_been_helps():
+    """The class is whether a number rises above where it has been of late, wherever that is."""
+    rng = np.random.default_rng(0)
+    level = np.repeat(np.cumsum(rng.normal(0, 3, 30)), 50)
+    x = level + rng.normal(size=1500)
+    X, y = np.column_stack([x, rng.normal(size=1500)]), x > level
+    model = JEPAClassifier(random_state=0)
+    hits = []
+    for rows_ in np.array_split(np.arange(1500), 60):
+        hits.append(model.score(X[rows_], y[rows_]) if len(hits) else 0)
+        model.partial_fit(X[rows_], y[rows_])
+    assert np.mean(hits[30:]) > 0.6

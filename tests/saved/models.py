@@ -51,21 +51,22 @@ def fitted():
     for rows in (table(40, seed=2), whole):
         stream.partial_fit(rows, label(rows))
     yield "stream", stream
+    numbers = JEPARegressor(random_state=0).fit(few, target(few))
+    yield "number_stream", numbers.partial_fit(whole, target(whole))
     yield "regressor", JEPARegressor(random_state=0).fit(few, target(few))
     yield "augmenter", TableAugmenter(random_state=0).fit(few, label(few))
     yield "joint", JEPADensity(n_trees=1, random_state=0).fit(whole).joint_
 
 
 def is_stream(model):
-    """A classifier that has learnt batch by batch, and has no joint."""
-    return isinstance(model, JEPAClassifier) and not hasattr(model, "joint_")
+    """A classifier or regressor that has learnt batch by batch."""
+    predicts = isinstance(model, JEPAClassifier | JEPARegressor)
+    return predicts and not hasattr(model, "feature_importances_")
 
 
 def answers(model):
     """What a model says of rows that it has not seen, as arrays by question."""
     rows = table(20, seed=1)
-    if is_stream(model):
-        return {q: getattr(model, q)(rows) for q in ("predict_proba", "predict")}
     questions = (
         "log_prob", "score_samples", "predict_proba", "predict", "transform", "explain", "impute"
     )  # fmt: skip

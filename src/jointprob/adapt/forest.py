@@ -2,90 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from jointprob import _forest
+from jointprob.adapt.generation import Codes, Generation, Shares, fit_bins, grow
 from jointprob.adapt.reservoir import Reservoir
 from jointprob.adapt.stream import kept_share
-from jointprob.forest.bins import Binned, Binning, fit_binning
-from jointprob.forest.targets import Labels, growth_for
-from jointprob.forest.trees import Nursery, Trees, pack
+from jointprob.adapt.trend import Trend, with_distances
+from jointprob.forest.bins import Binned, Binning
 from jointprob.joint.tree import Floats
 from jointprob.schema import Schema
 from jointprob.table import Table
 
-TREES = 4  # of a generation
 MOST_GENERATIONS = 8
 GROW_ROWS = 200  # between two generations, once there are many rows
 GROWTH = 1.25  # of the rows seen between two generations, before that
 WINDOW_ROWS = 8000  # recent rows, that generations are grown on,
 PARTS = (1.0, 0.25)  # by turns all of them and fewer: drift may be slow or sudden
 LEAST_ROWS = 200
-BIN_ROWS = 1000  # that say where bins begin and end
-SAME_BINS = 4  # generations that share their bins, once there are so many rows
-LEAF_ROWS = 8.0  # that what a leaf said when it was grown is worth beside later ones
-STRENGTH = 0.5  # of the shrinking of leaves towards their ancestors
+SAME_BINS = 8  # generations that share their bins, once there are so many rows
+OTHER_TURNS = (3, 6)  # of eight, in which the kind of generation of less weight grows
+LEAST_PACE = 0.25  # of the usual pace of growth
 PRIOR_ROWS = 1.0  # of all classes together
 RATE = 20.0  # nats of mean loss, times this, by which generations lose weight
 SHARE = 0.02  # of its weight that every generation gives to all, a batch
 RECENT_ROWS = 500.0  # half-life of what is known of losses
 POWERS = np.array([1.0, 1.4, 2.0, 2.8, 4.0])  # averages of trees are timid
-BAG_STREAM = 32  # second word of the key: no two uses of a seed share a stream
-
-Shares = NDArray[np.float32]
-Codes = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Generation:
-    """Trees grown on the same rows.
-
-    Parameters
-    ----------
-    binning : Binning
-    trees : Trees
-        Leaves hold shares of all classes.
-    counts : float32 (n_leaves, n_classes)
-        Rows that came to the leaves since they were grown, forgotten ones taken off.
-    grown : float32 (n_leaves, n_classes)
-        What the leaves said when they were grown.
-    log_weight : float
-        In the mixture of generations, nats, up to a constant.
-    """
-
-    binning: Binning
-    trees: Trees
-    counts: Shares
-    grown: Shares
-    log_weight: float
-
-    def shares(self, binned: Binned, n_jobs: int | None) -> Shares:
-        """Mean over the trees of the leaves' shares, (n_rows, n_classes)."""
-        out = np.zeros((binned.n_rows, self.counts.shape[1]), np.float32)
-        self.trees.add(binned.by_row, out, n_jobs)
-        out /= np.float32(len(self.trees))
-        return out
-
-    def counted(self, binned: Binned, label: Codes, weight: Floats, kept: float) -> Generation:
-        """With these rows in the leaves."""
-        counts = self.counts * np.float32(kept)
-        for tree in range(len(self.trees)):
-            leaves = self.trees.leaves(tree, binned.by_row) + self.trees.leaf_at[tree]
-            np.add.at(counts, (leaves, label), weight)
-        total = counts.sum(axis=1, keepdims=True)
-        said = (counts + LEAF_ROWS * self.grown) / (total + LEAF_ROWS)
-        return replace(self, counts=counts, trees=replace(self.trees, values=said))
-
-    def widened(self, n_classes: int) -> Generation:
-        """With room for more classes."""
-        more = ((0, 0), (0, n_classes - self.counts.shape[1]))
-        trees = replace(self.trees, values=np.pad(self.trees.values, more))
-        counts, grown = np.pad(self.counts, more), np.pad(self.grown, more)
-        return replace(self, counts=counts, grown=grown, trees=trees)
+TIMID = 0.05  # nats, times the log of a power, that it must gain at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +45,7 @@ class ForestStream:
     window : Reservoir
         Recent rows; the last column of its table holds their labels.
     generations : tuple of Generation
+        In the order of their growth.
     class_rows : float64 (n_classes,)
         Rows of each class, forgotten ones taken off.
     losses : float64 (n_powers,)
@@ -110,13 +57,22 @@ class ForestStream:
     n_grown : int
         Generations so far.
 
+    trend : Trend
+        Recent means of numeric columns: every other generation also sees how far rows are from
+        them.
+    ordered : bool
+        Are the classes cells of a number?
+    others : float64 (n_others,)
+        Log weights, beside those of the generations, of others that predict the same rows.
+
     Notes
     -----
-    Every batch is predicted before it is learnt. Generations are mixed by exponential weights on
-    the mean log loss of each batch, with a fixed share of the weight given to all (Herbster &
-    Warmuth 1998, doi:10.1023/A:1007424614876), and the generation of least weight gives way to the
-    next one. Trees are grown on bootstraps of all recent rows, and of the last quarter of those
-    that are kept, by turns.
+    Every batch is predicted before it is learnt. Generations and others are mixed by exponential
+    weights on the mean log loss of each batch, with a fixed share of the weight given to all
+    (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is left with hardly
+    more than that share goes, and where there are many the one of least weight gives way to the
+    next one. Trees are grown on bootstraps of all recent rows, and of the
+    last quarter of those that may be kept, by turns.
     """
 
     schema: Schema
@@ -125,16 +81,26 @@ class ForestStream:
     generations: tuple[Generation, ...]
     class_rows: Floats
     losses: Floats
+    trend: Trend
     n_rows: float = 0.0
     next_growth: float = 0.0
     n_grown: int = 0
+    ordered: bool = False
+    others: Floats = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
-    def empty(cls, table: Table, n_classes: int, seed: int) -> ForestStream:
+    def empty(cls, table: Table, n_classes: int, seed: int, ordered: bool = False) -> ForestStream:
         """Before the first batch; its table is like this one."""
-        none = np.empty(0, np.int64)
-        window = Reservoir(_labelled(table.take(none), none), np.empty(0))
-        return cls(table.schema, seed, window, (), np.zeros(n_classes), np.zeros(len(POWERS)))
+        none, trend = np.empty(0, np.int64), Trend.empty(table.schema)
+        window = Reservoir(_kept(table.take(none), trend, none), np.empty(0))
+        return cls(
+            table.schema, seed, window, (), np.zeros(n_classes), TIMID * np.log(POWERS), trend,
+            ordered=ordered,
+        )  # fmt: skip
+
+    def after(self, class_rows: Floats) -> ForestStream:
+        """Going on from a model that was fitted to rows of these classes."""
+        return replace(self, class_rows=class_rows, next_growth=float(LEAST_ROWS))
 
     @property
     def prior(self) -> Floats:
@@ -142,26 +108,60 @@ class ForestStream:
         n = len(self.class_rows)
         return np.asarray((self.class_rows + PRIOR_ROWS / n) / (self.class_rows.sum() + PRIOR_ROWS))
 
-    def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
-        """Log probability of each class, (n_rows, n_classes), nats."""
-        binned = self._binned(table, n_jobs)
-        said = [g.shares(b, n_jobs) for g, b in zip(self.generations, binned, strict=True)]
-        logs = self._mixed(said, table.n_rows) * POWERS[int(np.argmin(self.losses))]
+    def is_due(self, more: float = 0.0) -> bool:
+        """Is another generation due, after so many more rows?"""
+        return self.n_rows + more >= self.next_growth
+
+    def log_proba(
+        self, table: Table, n_jobs: int | None = None, others: Sequence[Shares] = ()
+    ) -> Floats:
+        """Log probability of each class, (n_rows, n_classes), nats.
+
+        Parameters
+        ----------
+        table : Table
+        n_jobs : int, optional
+        others : sequence of float32 (n_rows, n_classes)
+            What each of the others says.
+        """
+        binned = self._binned(table, self.trend.distances(table), n_jobs)
+        logs = self._mixed(self._said(binned, others, n_jobs), table.n_rows)
+        logs *= POWERS[int(np.argmin(self.losses))]
         return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
 
-    def _binned(self, table: Table, n_jobs: int | None) -> list[Binned]:
+    def _binned(self, table: Table, apart: list[Floats], n_jobs: int | None) -> list[Binned]:
         """The rows as each generation sees them; many share their bins."""
-        binnings = {id(g.binning): g.binning for g in self.generations}
-        binned = {key: binning.bin(table, n_jobs) for key, binning in binnings.items()}
-        return [binned[id(g.binning)] for g in self.generations]
+        seen = (_seen(table, apart, False), _seen(table, apart, True))
+        widest: dict[int, Binning] = {}
+        for binning in (g.binning for g in self.generations):
+            known = widest.setdefault(id(binning.edges[0]), binning)
+            if len(binning.edges) > len(known.edges):
+                widest[id(binning.edges[0])] = binning
+        binned = {
+            key: binning.bin(seen[len(binning.edges) > len(table.schema)], n_jobs)
+            for key, binning in widest.items()
+        }
+        pairs = [(binned[id(g.binning.edges[0])], len(g.binning.edges)) for g in self.generations]
+        return [whole if whole.n_columns == n else whole.first(n) for whole, n in pairs]
+
+    def _said(
+        self, binned: list[Binned], others: Sequence[Shares], n_jobs: int | None
+    ) -> list[Shares]:
+        """Shares by each generation, and by the others."""
+        said = [g.shares(b, n_jobs) for g, b in zip(self.generations, binned, strict=True)]
+        return [*said, *others]
+
+    @property
+    def _log_weights(self) -> Floats:
+        """Of the generations, and of the others."""
+        return np.array([*(g.log_weight for g in self.generations), *self.others])
 
     def _mixed(self, said: list[Shares], n_rows: int) -> Floats:
         """Logs of the mixture of generations, with a little of the prior."""
         mixed = np.tile(self.prior, (n_rows, 1))
         if said:
-            weights = softmax([g.log_weight for g in self.generations])
             mixed *= 1e-3
-            for weight, shares in zip(weights, said, strict=True):
+            for weight, shares in zip(softmax(self._log_weights), said, strict=True):
                 mixed += (1 - 1e-3) * weight * shares
         return np.asarray(np.log(mixed))
 
@@ -173,6 +173,7 @@ class ForestStream:
         n_classes: int,
         half_life: float | None = None,
         n_jobs: int | None = None,
+        others: Sequence[Shares] = (),
     ) -> ForestStream:
         """The stream after a batch.
 
@@ -187,24 +188,38 @@ class ForestStream:
         half_life : float, optional
             Rows after which a row counts half in leaves; None never forgets.
         n_jobs : int, optional
+        others : sequence of float32 (n_rows, n_classes)
+            As in `log_proba`.
         """
         stream, n = self._widened(n_classes), float(weight.sum())
-        binned = stream._binned(table, n_jobs)
-        said = [g.shares(b, n_jobs) for g, b in zip(stream.generations, binned, strict=True)]
-        losses = stream._judged(said, label, weight)
-        log_weights = stream._shared(said, label, weight)
+        apart = self.trend.distances(table)
+        binned = stream._binned(table, apart, n_jobs)
+        said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
+        log_weights = stream._shared(said, label, weight)
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
-            for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=True)
+            for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
+            if w > _outdone(log_weights)
         )
-        class_rows = stream.class_rows * kept + np.bincount(label, weight, n_classes)
-        window = stream.window.add(_labelled(table, label), weight).latest(WINDOW_ROWS)
+        rows = Table(table.schema, table.n_rows, [*table.columns, *apart, label])
         after = replace(
-            stream, generations=generations, class_rows=class_rows, losses=losses,
-            window=window, n_rows=stream.n_rows + n, schema=table.schema,
-        )  # fmt: skip
-        return after._grown() if after.n_rows >= after.next_growth else after
+            stream,
+            schema=table.schema,
+            window=stream.window.add(rows, weight, kept).latest(WINDOW_ROWS),
+            generations=generations,
+            class_rows=stream.class_rows * kept + np.bincount(label, weight, n_classes),
+            losses=stream._judged(said, label, weight),
+            trend=stream.trend.after(table, weight),
+            n_rows=stream.n_rows + n,
+            others=log_weights[len(stream.generations) :],
+        )
+        return after._grown() if after.is_due() else after
+
+    @property
+    def last_is_outdone(self) -> bool:
+        """Is the last of the others hardly believed any more?"""
+        return bool(self.others[-1] <= _outdone(self._log_weights))
 
     def _widened(self, n_classes: int) -> ForestStream:
         more = n_classes - len(self.class_rows)
@@ -213,6 +228,25 @@ class ForestStream:
         generations = tuple(g.widened(n_classes) for g in self.generations)
         rows = np.pad(self.class_rows, (0, more))
         return replace(self, generations=generations, class_rows=rows)
+
+    def relabelled(self, shared: Floats, label: Codes) -> ForestStream:
+        """With other classes.
+
+        Parameters
+        ----------
+        shared : float64 (n_classes, n_new)
+            Share of each class that comes to each new one.
+        label : int64 (n_window,)
+            New classes of the rows kept.
+        """
+        part, table = shared.astype(np.float32), self.window.table
+        columns = [*table.columns[:-1], label]
+        return replace(
+            self,
+            generations=tuple(g.saying(g.counts @ part, g.grown @ part) for g in self.generations),
+            class_rows=self.class_rows @ shared,
+            window=replace(self.window, table=Table(table.schema, table.n_rows, columns)),
+        )
 
     def _judged(self, said: list[Shares], label: Codes, weight: Floats) -> Floats:
         """Recent mean log losses with these rows, of each power."""
@@ -228,62 +262,89 @@ class ForestStream:
         """Log weights of the generations after these rows."""
         if not said:
             return np.zeros(0)
-        rows, floor = np.arange(len(label)), 1e-3 * self.prior[label]
-        logs = np.array([weight @ np.log(s[rows, label] + floor) / weight.sum() for s in said])
+        lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
         scale = RATE * (1 - kept_share(float(weight.sum()), RECENT_ROWS))
-        weights = softmax(np.array([g.log_weight for g in self.generations]) + scale * logs)
+        weights = softmax(self._log_weights - scale * np.array(lost))
         return np.asarray(np.log((1 - SHARE) * weights + SHARE / len(weights)))
+
+    def _loss(self, shares: Shares, label: Codes) -> Floats:
+        """Log loss of each row; of a number the ranked probability score beside the prior's.
+
+        A leaf of few rows says well about where a number lies and little about the cell.
+        """
+        if not self.ordered:
+            floor = 1e-3 * self.prior[label]
+            return -np.log(shares[np.arange(len(label)), label] + floor)
+        above = np.arange(len(self.prior)) >= label[:, None]
+        own, usual = (
+            np.square(np.cumsum(said, axis=-1) - above).sum(axis=1) for said in (shares, self.prior)
+        )
+        return np.asarray(own / max(float(usual.mean()), 1e-9))
 
     def _grown(self) -> ForestStream:
         """With a new generation in the place of the worst."""
         part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
-        again = self.n_rows < BIN_ROWS or self.n_grown % SAME_BINS == 0
-        binning = None if again else self.generations[-1].binning
-        new = _grow(recent, binning, self.prior, self.seed, self.n_grown)
-        old = sorted(self.generations, key=lambda g: -g.log_weight)[: MOST_GENERATIONS - 1]
-        if old:
-            new = replace(new, log_weight=float(np.mean([g.log_weight for g in old])))
-        following = min(GROWTH * self.n_rows, self.n_rows + GROW_ROWS)
+        n_own = len(self.schema)
+        own = Table(self.schema, len(recent), recent.table.columns[:n_own])
+        *apart, label = recent.table.columns[n_own:]
+        seen = _seen(own, apart, self._next_is_wide())
+        binning = self._kept_bins(len(seen.schema)) or fit_bins(seen, recent.weight)
+        new = grow(
+            seen, label, recent.weight, binning, self.prior, self.ordered, self.seed, self.n_grown
+        )
+        return self._with(new)
+
+    def _next_is_wide(self) -> bool:
+        """Does the next generation see distances from the trend?
+
+        Both kinds take turns at first; later the one that has more weight grows three times as
+        often.
+        """
+        if not self.trend.sums.size:
+            return False
+        if self.n_grown < MOST_GENERATIONS or not self.generations:
+            return self.n_grown // len(PARTS) % 2 == 1
+        weights = softmax([g.log_weight for g in self.generations])
+        wide = [len(g.binning.edges) > len(self.schema) for g in self.generations]
+        return bool(weights @ wide > 0.5) ^ (self.n_grown % 8 in OTHER_TURNS)
+
+    def _kept_bins(self, n_columns: int) -> Binning | None:
+        """Those of the latest generation that saw these columns, None where others are due."""
+        if self.n_rows < LEAST_ROWS or self.n_grown % SAME_BINS == 0:
+            return None
+        alike = [g.binning for g in self.generations if len(g.binning.edges) >= n_columns]
+        return alike[-1].first(n_columns) if alike else None
+
+    def _with(self, new: Generation) -> ForestStream:
+        """With another generation; where there are many, the one of least weight gives way."""
+        weights, old = self._log_weights, list(self.generations)
+        if len(old) == MOST_GENERATIONS:
+            old.pop(int(np.argmin(weights[:MOST_GENERATIONS])))
+        if len(weights):
+            new = replace(new, log_weight=float(weights.mean()))
+        # Trees that are hardly believed are seldom grown.
+        believed = softmax(weights)[: len(self.generations)].sum() if len(weights) else 1.0
+        pause = GROW_ROWS / max(float(believed), LEAST_PACE)
+        following = min(GROWTH * self.n_rows, self.n_rows + pause)
         return replace(
             self, generations=(*old, new), next_growth=following, n_grown=self.n_grown + 1
         )
 
 
-def _grow(
-    rows: Reservoir, binning: Binning | None, prior: Floats, seed: int, number: int
-) -> Generation:
-    """Trees on bootstraps of rows, in bins of their own if none are given."""
-    table, label = _unlabelled(rows.table)
-    if binning is None:
-        some = np.arange(0, len(rows), -(-len(rows) // BIN_ROWS))
-        binning = fit_binning(table.take(some), rows.weight[some])
-    binned = binning.bin(table, 1)
-    scale = rows.weight / rows.weight.mean()
-    share = np.asarray(prior, np.float32)
-    target = Labels(label.astype(np.uint16), scale.astype(np.float32), share)
-    nursery = Nursery(len(rows), len(prior))
-    work = np.empty(binned.kernel.work_size(len(rows), len(prior)), np.uint8)
-    growths = [growth_for(binned.n_columns, random_splits) for random_splits in (False, True)]
-    trees, values = [], []
-    for tree in range(number * TREES, (number + 1) * TREES):
-        times = np.empty(len(rows), np.uint8)
-        _forest.bootstrap(seed, BAG_STREAM, tree, len(rows), times)
-        drawn = np.flatnonzero(times).astype(np.uint32)
-        weight = target.weight[drawn] * times[drawn]
-        growth = growths[(tree // 2) % 2]
-        target.grow(nursery, binned, drawn, weight, growth, seed, tree, work)
-        trees.append(nursery.tree())
-        values.append(nursery.means(share, STRENGTH)[trees[-1].leaves])
-    packed = pack(trees, values)
-    counts = np.zeros(packed.values.shape, np.float32)
-    return Generation(binning, packed, counts, packed.values, 0.0)
+def _outdone(log_weights: Floats) -> float:
+    """Log weight at and below which one is no longer worth asking: twice the least there can be."""
+    return float(logsumexp(log_weights) + np.log(2 * SHARE / len(log_weights)))
 
 
-def _labelled(table: Table, label: Codes) -> Table:
-    """Rows with their labels; no schema knows the last column."""
-    return Table(table.schema, table.n_rows, [*table.columns, label])
+def _seen(table: Table, apart: list[Floats], wide: bool) -> Table:
+    """What a generation sees of rows: their columns, and maybe their distances from the trend."""
+    if not wide:
+        return table
+    return Table(with_distances(table.schema), table.n_rows, [*table.columns, *apart])
 
 
-def _unlabelled(table: Table) -> tuple[Table, Codes]:
-    return Table(table.schema, table.n_rows, table.columns[:-1]), table.columns[-1]
+def _kept(table: Table, trend: Trend, label: Codes) -> Table:
+    """What is kept of rows: distances and labels after their columns, unknown to the schema."""
+    columns = [*table.columns, *trend.distances(table), label]
+    return Table(table.schema, table.n_rows, columns)

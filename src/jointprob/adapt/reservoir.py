@@ -10,6 +10,8 @@ from jointprob.joint.tree import Floats
 from jointprob.schema import Schema
 from jointprob.table import Table
 
+FORGOTTEN = 1e-6  # of the weight of the heaviest row
+
 
 @dataclass(frozen=True, eq=False)
 class Reservoir:
@@ -44,9 +46,18 @@ class Reservoir:
         return Reservoir(both, np.concatenate([self.weight * kept_share, weight]))
 
     def latest(self, n_rows: int) -> Reservoir:
-        """The last rows."""
-        rows = np.arange(max(0, len(self) - n_rows), len(self))
-        return Reservoir(self.table.take(rows), self.weight[rows])
+        """The last rows, from the first that still weighs something."""
+        heavy = self.weight > FORGOTTEN * self.weight.max(initial=0)
+        first = max(int(heavy.argmax()) if len(self) else 0, len(self) - n_rows)
+        columns = [column[first:] for column in self.table.columns]
+        table = Table(self.table.schema, len(self) - first, columns)
+        return Reservoir(table, self.weight[first:])
+
+
+def no_rows(schema: Schema) -> Table:
+    """A table without rows."""
+    kinds = (np.int32 if column.is_categorical else np.float64 for column in schema)
+    return Table(schema, 0, [np.empty(0, kind) for kind in kinds])
 
 
 def brings_columns(schema: Schema, before: Schema) -> bool:

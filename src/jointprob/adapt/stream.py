@@ -79,6 +79,9 @@ class JointStream:
         Rows that the counts stand for, those forgotten taken off.
     n_fitted : int
         Rows that the structure was fitted to.
+    divided : bool
+        Does each tree learn only the rows that it is likelier to have brought forth than others,
+        as trees of classes do? Those of a bag learn all.
 
     Notes
     -----
@@ -96,15 +99,16 @@ class JointStream:
     trees: tuple[Running, ...]
     n_rows: float
     n_fitted: int = 0
+    divided: bool = False
 
     @classmethod
-    def of(cls, joint: Joint, n_fitted: int = 0) -> JointStream:
+    def of(cls, joint: Joint, n_fitted: int = 0, divided: bool = False) -> JointStream:
         """A stream that goes on from a joint."""
         trees = tuple(
             Running(counts_of(m.tree, m.plan), m.encoding, m.plan, m.log_weight)
             for m in joint.members
         )
-        return cls(joint.schema, trees, joint.n_rows, n_fitted)
+        return cls(joint.schema, trees, joint.n_rows, n_fitted, divided)
 
     @property
     def joint(self) -> Joint:
@@ -133,32 +137,46 @@ class JointStream:
         """
         schema = _with_their_empties(table.schema, self.schema)
         encodings = {id(t.encoding): _grown(t.encoding, schema) for t in self.trees}
+        encoded = {key: encoding.encode(table, n_jobs) for key, encoding in encodings.items()}
         rows = {
-            key: encoded_rows(encoding, schema, encoding.encode(table, n_jobs), weight)
-            for key, encoding in encodings.items()
+            key: encoded_rows(encodings[key], schema, one, weight) for key, one in encoded.items()
         }
-        scores, trees = [], []
-        for tree in self.trees:
-            key = id(tree.encoding)
-            start = copied(with_levels(tree.start, rows[key].n_levels))
-            scores.append(_learn(start, rows[key], tree.plan, self.n_rows, half_life))
-            scores[-1] += encodings[key].encode(table, n_jobs).log_jacobian
-            trees.append(replace(tree, start=start, encoding=encodings[key]))
+        keys = [id(tree.encoding) for tree in self.trees]
+        trees = [
+            replace(t, encoding=encodings[k], start=copied(with_levels(t.start, rows[k].n_levels)))
+            for t, k in zip(self.trees, keys, strict=True)
+        ]
+        jacobians = np.stack([encoded[k].log_jacobian for k in keys], axis=1)
+        scores = np.empty_like(jacobians)
+        shares = self._divide(trees, rows, keys, jacobians) if self.divided else None
+        for m, (tree, key) in enumerate(zip(trees, keys, strict=True)):
+            own, n_before = rows[key], self.n_rows
+            if shares is not None:
+                own = replace(own, weight=weight * shares[:, m])
+                n_before *= float(np.exp(tree.log_weight))
+            scores[:, m] = _learn(tree.start, own, tree.plan, n_before, half_life)
         n = float(weight.sum())
         before = self.n_rows * kept_share(n, half_life)
-        log_weights = self._log_weights(np.stack(scores, axis=1), weight, before)
-        moved = zip(trees, log_weights.tolist(), strict=True)
-        return JointStream(
-            schema,
-            tuple(replace(tree, log_weight=w) for tree, w in moved),
-            before + n,
-            self.n_fitted,
-        )
+        log_weights = self._log_weights(scores + jacobians, weight, before).tolist()
+        moved = (replace(t, log_weight=w) for t, w in zip(trees, log_weights, strict=True))
+        return replace(self, schema=schema, trees=tuple(moved), n_rows=before + n)
+
+    def _divide(
+        self, trees: list[Running], rows: dict[int, Rows], keys: list[int], jacobians: Floats
+    ) -> Floats:
+        """Share of each row that each tree learns, (n_rows, n_trees)."""
+        pairs = zip(trees, keys, strict=True)
+        scores = [t.start.tree.log_prob(rows[k].codes, rows[k].z, 1) for t, k in pairs]
+        return self._likelier(np.stack(scores, axis=1) + jacobians)
+
+    def _likelier(self, scores: Floats) -> Floats:
+        """Probability that each tree brought each row forth."""
+        log_weights = np.array([tree.log_weight for tree in self.trees])
+        return np.asarray(softmax(np.maximum(scores, IMPOSSIBLE) + log_weights, axis=1))
 
     def _log_weights(self, scores: Floats, weight: Floats, before: float) -> Floats:
-        old = np.array([tree.log_weight for tree in self.trees])
-        likelier = softmax(np.maximum(scores, IMPOSSIBLE) + old, axis=1)
-        counts = before * np.exp(old) + weight @ likelier + 1e-9
+        old = np.exp([tree.log_weight for tree in self.trees])
+        counts = before * old + weight @ self._likelier(scores) + 1e-9
         return np.asarray(np.log(counts / counts.sum()))
 
 
@@ -172,6 +190,8 @@ def _learn(
         part = rows.take(batch)
         scores.append(start.tree.log_prob(part.codes, part.z, 1))
         n = float(part.weight.sum())
+        if n == 0:  # all of them belong to other trees
+            continue
         run.total = run.total * kept_share(n, half_life) + n
         run.expect(batch)
         run.level_share[:] = level_shares(start.tree, run.emission, run.total)

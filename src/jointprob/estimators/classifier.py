@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from jointprob.adapt.classes import check_declared, first_classes, positions, with_classes
 from jointprob.adapt.columns import Target, read_beside, read_target
 from jointprob.adapt.forest import ForestStream
+from jointprob.adapt.labels import LabelStream
+from jointprob.adapt.recent import RecentJoint
 from jointprob.adapt.stream import check_half_life
 from jointprob.adapt.transfer import check_strength, transfer_rows
 from jointprob.estimators.density import keep_names, own_kinds
@@ -109,10 +111,10 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
     [[1.0, 0.0, 0.0]]
     """
 
-    joint_: Annotated[Joint, "not after partial_fit"]
+    joint_: Annotated[Joint, "not after partial_fit"] = RecentJoint()  # type: ignore[assignment]
     classes_: NDArray[Any]
     feature_importances_: Annotated[Floats, "not after partial_fit"]
-    _model: LabelModel | ForestStream
+    _model: LabelModel | LabelStream
 
     def __init__(
         self,
@@ -195,10 +197,12 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         """Learn another batch of rows of a stream.
 
         A forest keeps up with the stream: its leaves count every row, and the trees that have
-        predicted worst of late, each row before it was learnt, give way to trees grown on recent
-        rows. It keeps the last 8,000 rows. There are no joints, no `feature_importances_`, no
-        `score_samples`, no `explain` and no `fine_tune` after this. A call after `fit` begins a
-        stream of its own.
+        predicted worst of late, each row before it was learnt, give way to trees grown on the last
+        8,000 rows, which are kept. After `fit` the fitted model goes on predicting beside these
+        trees, as long as it is believed.
+
+        ``joint_`` is learnt from the rows kept when it is first asked for, or is the joint of
+        `fit` moved by them. There are no `feature_importances_` and no `fine_tune` after this.
 
         Parameters
         ----------
@@ -236,13 +240,11 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         >>> model.score(X[500:], y[500:]) > 0.85
         True
         """
-        half_life = check_half_life(self.half_life)
-        stream = getattr(self, "_model", None)
-        begun = isinstance(stream, ForestStream)
+        half_life, stream = check_half_life(self.half_life), self._stream()
         table = (
-            extend(X, self._schema, "X", NAME)
-            if begun
-            else read_table(X, self.categorical_features, estimator_name=NAME)
+            read_table(X, self.categorical_features, estimator_name=NAME)
+            if stream is None
+            else extend(X, stream.schema, "X", NAME)
         )
         y = check_labels(y, table.n_rows)
         check_classification_targets(y)
@@ -251,12 +253,12 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
             raise ValueError("class_weight is for fit; give partial_fit a sample_weight")
         kept = np.flatnonzero(weight)
         table, y, weight = table.take(kept), y[kept], weight[kept]
-        known = with_classes(self.classes_, y) if begun else first_classes(y, classes)
-        if begun and classes is not None:
-            check_declared(self.classes_, classes)
-        if not isinstance(stream, ForestStream):
+        known = first_classes(y, classes) if stream is None else with_classes(self.classes_, y)
+        if stream is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            stream = ForestStream.empty(table, len(known), seed)
+            stream = LabelStream(ForestStream.empty(table, len(known), seed))
+        elif classes is not None:
+            check_declared(self.classes_, classes)
         stream = stream.learn(
             table, positions(y, known), weight, len(known), half_life, self.n_jobs
         )
@@ -265,6 +267,14 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         self.classes_, self._model = known, stream
         keep_names(self, table.schema)
         return self
+
+    def _stream(self) -> LabelStream | None:
+        """The stream so far, one that goes on from a fit, or none."""
+        model = getattr(self, "_model", None)
+        if not isinstance(model, LabelModel):
+            return model
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return LabelStream.of(model, self.joint_, seed)
 
     def fine_tune(
         self,
@@ -361,7 +371,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
 
     def score_samples(self, X: Any) -> Floats:
         """Log density log p(x) of each row, float64 (n_rows,), nats."""
-        self._fitted_whole("score_samples")
+        check_is_fitted(self)
         return self.joint_.log_prob(X, n_jobs=self.n_jobs)
 
     def explain(self, X: Any, y: ArrayLike | None = None) -> Floats:
@@ -384,10 +394,10 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         ValueError
             If y holds a class that fit did not see.
         """
-        model = self._fitted_whole("explain")
+        check_is_fitted(self)
         table = self._table(X)
         asked = None if y is None else self._positions(np.asarray(y), table.n_rows)
-        return model.explain(table, asked, self.n_jobs)
+        return self._model.explain(table, asked, self.n_jobs)
 
     def to_onnx(self) -> Any:
         """The class probabilities as an ONNX graph, for runtimes without Python (extra ``onnx``).
@@ -421,7 +431,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
 
     def _fitted_whole(self, what: str) -> LabelModel:
         check_is_fitted(self)
-        if isinstance(self._model, ForestStream):
+        if isinstance(self._model, LabelStream):
             raise AttributeError(f"{NAME} has no {what} after partial_fit; call fit")
         return self._model
 
@@ -441,7 +451,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
     @property
     def _schema(self) -> Schema:
         model = self._model
-        return model.schema if isinstance(model, ForestStream) else self.joint_.schema
+        return model.schema if isinstance(model, LabelStream) else self.joint_.schema
 
     def _table(self, X: Any) -> Table:
         return conform(X, self._schema, False, "X", NAME)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.adapt.columns import read_target
+from jointprob.adapt.numbers import NumberStream
+from jointprob.adapt.recent import RecentJoint
+from jointprob.adapt.stream import check_half_life
 from jointprob.adapt.transfer import check_strength, transfer_rows
 from jointprob.estimators.density import keep_names, own_kinds
 from jointprob.estimators.saved import Saved
@@ -23,7 +26,7 @@ from jointprob.predict.offset import NumberSource, TunedNumbers, fit_tuned
 from jointprob.predict.predictive import PredictiveDistribution, check_levels
 from jointprob.progress import reporting
 from jointprob.query import Joint
-from jointprob.table import Table, check_sample_weight, conform, read_table
+from jointprob.table import Table, check_sample_weight, conform, extend, read_table
 from jointprob.threads import threads_for
 
 NAME = "JEPARegressor"
@@ -42,6 +45,8 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
     categorical_features : "from_dtype", None, mask, indices or names
         Which columns are categorical; "from_dtype" takes category, string, object and bool.
     random_state : int, RandomState or None
+    half_life : float or None
+        Rows after which the leaves of `partial_fit` count a row half; None never forgets.
     n_jobs : int or None
         Threads, None for all cores. No result depends on it.
     verbose : int
@@ -94,20 +99,22 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
     (2, 2)
     """
 
-    joint_: Joint
-    feature_importances_: Floats
-    _model: NumberModel | TunedNumbers
+    joint_: Annotated[Joint, "not after partial_fit"] = RecentJoint()  # type: ignore[assignment]
+    feature_importances_: Annotated[Floats, "not after partial_fit"]
+    _model: NumberModel | TunedNumbers | NumberStream
 
     def __init__(
         self,
         *,
         categorical_features: Any = "from_dtype",
         random_state: Any = None,
+        half_life: float | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.categorical_features = categorical_features
         self.random_state = random_state
+        self.half_life = half_life
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -150,6 +157,79 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         keep_names(self, table.schema)
         return self
 
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn another batch of rows of a stream.
+
+        A forest keeps up with the stream, as that of `JEPAClassifier.partial_fit` does: its leaves
+        count every row, as one of up to 64 cells of the target. After `fit` the fitted model goes
+        on predicting beside its trees, as long as it is believed.
+
+        ``joint_`` is learnt from the last 8,000 rows, which are kept, when it is first asked for,
+        or is the joint of `fit` moved by them. There are no `feature_importances_` and no
+        `fine_tune` after this.
+
+        Parameters
+        ----------
+        X : like the X of the first call
+            One row or more. A level not seen before is added to its column.
+        y : (n_rows,)
+            Finite numbers, none beyond 1e100.
+        sample_weight : (n_rows,), optional
+            Non-negative.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the column, the value and what is allowed; the estimator stays as it was.
+
+        Notes
+        -----
+        See `jointprob.adapt.numbers.NumberStream`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from jointprob import JEPARegressor
+        >>> X = np.random.default_rng(0).normal(size=(600, 2))
+        >>> y = X[:, 0] + X[:, 1]
+        >>> model = JEPARegressor(random_state=0)
+        >>> for rows in np.split(np.arange(500), 5):
+        ...     model = model.partial_fit(X[rows], y[rows])
+        >>> model.score(X[500:], y[500:]) > 0.8
+        True
+        """
+        half_life, stream = check_half_life(self.half_life), self._stream()
+        table = (
+            read_table(X, self.categorical_features, estimator_name=NAME)
+            if stream is None
+            else extend(X, stream.schema, "X", NAME)
+        )
+        y = check_numbers(y, table.n_rows)
+        weight = check_sample_weight(sample_weight, table.n_rows)
+        kept = np.flatnonzero(weight)
+        table, y, weight = table.take(kept), y[kept], weight[kept]
+        if stream is None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            stream = NumberStream.empty(table, y, weight, seed)
+        stream = stream.learn(table, y, weight, half_life, self.n_jobs)
+        for name in ("joint_", "feature_importances_"):
+            self.__dict__.pop(name, None)
+        self._model = stream
+        keep_names(self, table.schema)
+        return self
+
+    def _stream(self) -> NumberStream | None:
+        """The stream so far, one that goes on from a fit, or none."""
+        model = getattr(self, "_model", None)
+        if model is None or isinstance(model, NumberStream):
+            return model
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return NumberStream.of(model, self.joint_, seed)
+
     def fine_tune(
         self,
         X: Any,
@@ -185,7 +265,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         mean leaves of the targets, and of one of the target rows alone; the weights are those of
         the least continuous ranked probability score on rows not seen. ``joint_`` is fine-tuned.
         """
-        check_is_fitted(self)
+        own = self._fitted_whole()
         a0 = check_strength(strength)
         target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
         table = target.table
@@ -195,7 +275,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         order, ordered = ordered_rows(table, y, weight)
         if len(order) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")
-        source = NumberSource(self._model, self.joint_.schema, a0)
+        source = NumberSource(own, self.joint_.schema, a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
         joint = transfer_rows(self.joint_, target, weight, strength, seed, self.n_jobs).joint
         with reporting(self.verbose) as progress:
@@ -237,6 +317,14 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         table = self._table(X)
         return self._model.distribution(table, self.n_jobs)
 
+    def _fitted_whole(self) -> NumberModel | TunedNumbers:
+        check_is_fitted(self)
+        if isinstance(self._model, NumberStream):
+            raise AttributeError(f"{NAME} has no fine_tune after partial_fit; call fit")
+        return self._model
+
     def _table(self, X: Any) -> Table:
         check_is_fitted(self)
-        return conform(X, self.joint_.schema, False, "X", NAME)
+        model = self._model
+        schema = model.schema if isinstance(model, NumberStream) else self.joint_.schema
+        return conform(X, schema, False, "X", NAME)

@@ -96,8 +96,9 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _whole(model: Any) -> Any:
-    """What knows columns and rows: a joint, or the stream of a classifier that has none."""
-    return model.joint_ if hasattr(model, "joint_") else getattr(model, "_model", model)
+    """What knows columns and rows: a joint, or the forest of a stream."""
+    stream = getattr(model, "_model", None)
+    return getattr(stream, "forest", None) or getattr(model, "joint_", model)
 
 
 def _n_trees(whole: Any) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jointprob.adapt.forest import ForestStream
+from jointprob.adapt.labels import LabelStream
+from jointprob.adapt.numbers import NumberStream
 from jointprob.augment.tables.augmenter import TableAugmenter
 from jointprob.augment.tables.gaps import Gaps
 from jointprob.augment.tables.model import Model
@@ -26,7 +27,7 @@ from jointprob.predict.offset import NumberSource, TunedNumbers
 from jointprob.predict.source import LabelSource
 from jointprob.schema import Schema
 
-PARTS_OF_A_FIT = ("joint_", "feature_importances_")  # that a classifier has no more in a stream
+PARTS_OF_A_FIT = ("joint_", "feature_importances_")  # that no stream has set
 
 
 @check.register
@@ -57,12 +58,13 @@ def _detector(detector: JEPAOutlierDetector) -> None:
 
 @check.register
 def _classifier(classifier: JEPAClassifier) -> None:
-    model, whole = classifier._model, [n in vars(classifier) for n in PARTS_OF_A_FIT]
-    if isinstance(model, ForestStream):
-        require(not any(whole), "a stream has parts of a fit")
-        _check_classes(classifier.classes_, len(model.class_rows))
+    model = classifier._model
+    _check_parts(classifier, isinstance(model, LabelStream))
+    if isinstance(model, LabelStream):
+        _check_classes(classifier.classes_, len(model.forest.class_rows))
+        if model.before is not None and model.fitted is not None:
+            _check_labels(model.before, model.before.joints.n_classes, model.fitted.schema)
         return
-    require(all(whole), "a classifier lacks parts of its fit")
     _check_classes(classifier.classes_, model.joints.n_classes)
     _check_labels(model, model.joints.n_classes, classifier.joint_.schema)
     shaped(classifier.feature_importances_, (len(classifier.joint_.schema),), "importances")
@@ -70,8 +72,20 @@ def _classifier(classifier: JEPAClassifier) -> None:
 
 @check.register
 def _regressor(regressor: JEPARegressor) -> None:
-    _check_numbers(regressor._model, regressor.joint_.schema)
+    model = regressor._model
+    _check_parts(regressor, isinstance(model, NumberStream))
+    if isinstance(model, NumberStream):
+        if model.before is not None and model.fitted is not None:
+            _check_numbers(model.before, model.fitted.schema)
+        return
+    _check_numbers(model, regressor.joint_.schema)
     shaped(regressor.feature_importances_, (len(regressor.joint_.schema),), "importances")
+
+
+def _check_parts(estimator: JEPAClassifier | JEPARegressor, streaming: bool) -> None:
+    for name in PARTS_OF_A_FIT:
+        known = name in vars(estimator)
+        require(known != streaming, f"{name} in a stream" if known else f"{name} is lacking")
 
 
 def _check_classes(classes: NDArray[Any], n: int) -> None:

@@ -43,6 +43,11 @@ class Binned:
     def n_columns(self) -> int:
         return int(self.by_column.shape[0])
 
+    def first(self, n_columns: int) -> Binned:
+        """The first columns."""
+        columns = slice(n_columns)
+        return Binned(self.by_column[columns], self.categorical[columns], self.n_bins[columns])
+
     def take(self, rows: NDArray[np.integer[Any]]) -> Binned:
         """The rows at these positions."""
         return Binned(np.ascontiguousarray(self.by_column[:, rows]), self.categorical, self.n_bins)
@@ -87,6 +92,10 @@ class Binning:
             for e, c in zip(self.edges, self.categorical, strict=True)
         ]
         return np.array(sizes, np.uint8)
+
+    def first(self, n_columns: int) -> Binning:
+        """Of the first columns."""
+        return Binning(self.edges[:n_columns], self.categorical[:n_columns])
 
     def bin(self, table: Table, n_jobs: int | None = None) -> Binned:
         """Bins of a table of the schema that was fitted; levels it lacks count as missing."""

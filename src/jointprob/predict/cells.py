@@ -39,8 +39,10 @@ class Cells:
         return np.minimum(found, len(self.high) - 1)
 
 
-def make_cells(numbers: Floats, weight: Floats) -> tuple[Cells, NDArray[np.uint8]]:
-    """At most 256 cells of about equal weight.
+def make_cells(
+    numbers: Floats, weight: Floats, most: int = N_CELLS
+) -> tuple[Cells, NDArray[np.uint8]]:
+    """So many cells of about equal weight at most.
 
     A target of few values, each seen twice on average, has a point for each. Else cells hold four
     rows on average, for a density needs neighbours, and a value that weighs as much as a cell is a
@@ -50,10 +52,10 @@ def make_cells(numbers: Floats, weight: Floats) -> tuple[Cells, NDArray[np.uint8
     counts = np.bincount(place, weight, len(values))
     spread = float(np.sqrt(np.cov(numbers, aweights=weight))) if len(values) > 1 else 0.0
     tail_mass, tail_scale = 1 / (len(numbers) + 1) / 2, max(spread / 4, np.finfo(float).tiny)
-    if len(values) <= min(N_CELLS, max(1, len(numbers) // 2)):
+    if len(values) <= min(most, max(1, len(numbers) // 2)):
         cell_of_value, point = np.arange(len(values)), np.ones(len(values), bool)
     else:
-        n_cells = min(N_CELLS, max(2, len(numbers) // ROWS_A_CELL))
+        n_cells = min(most, max(2, len(numbers) // ROWS_A_CELL))
         middle = np.cumsum(counts) - counts / 2
         cell_of_value = np.minimum((middle / counts.sum() * n_cells).astype(np.int64), n_cells - 1)
         cell_of_value = np.unique(cell_of_value, return_inverse=True)[1]

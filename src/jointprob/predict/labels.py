@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,18 +87,7 @@ class LabelModel:
         self, table: Table, asked: NDArray[np.int64] | None, n_jobs: int | None = None
     ) -> Floats:
         """log p(c | x) - log p(c | x without the cell) of every cell, (n_rows, n_columns), nats."""
-        missing = self.binning.bin(table, n_jobs).missing
-        whole = self.log_proba(table, n_jobs)
-        label = whole.argmax(axis=1) if asked is None else asked
-        out = np.zeros((table.n_rows, len(missing)))
-        for column in range(len(missing)):
-            known = np.flatnonzero(~missing[column])
-            if not len(known):
-                continue
-            less = take_away(table.take(known), np.arange(len(missing)) == column)
-            without, own = self.log_proba(less, n_jobs), label[known]
-            out[known, column] = whole[known, own] - without[np.arange(len(known)), own]
-        return out
+        return explain_classes(self.log_proba, table, asked, n_jobs)
 
     def _pooled(
         self, pool: Pool, table: Table, binned: Binned, both_ways: bool, n_jobs: int | None
@@ -133,6 +123,36 @@ class LabelModel:
         possible = so_far > so_far[rows, likeliest, None] - IMPOSSIBLE
         said = self.joints.evidence(table, n_jobs, possible)
         return np.where(possible, said, said[rows, likeliest, None])
+
+
+def explain_classes(
+    log_proba: Callable[[Table, int | None], Floats],
+    table: Table,
+    asked: NDArray[np.int64] | None,
+    n_jobs: int | None = None,
+) -> Floats:
+    """log p(c | x) - log p(c | x without the cell) of every cell, (n_rows, n_columns), nats.
+
+    Parameters
+    ----------
+    log_proba : callable
+        Of (table, n_jobs): log probability of each class, (n_rows, n_classes).
+    table : Table
+    asked : int64 (n_rows,), optional
+        Class of each row; the likeliest if not given.
+    n_jobs : int, optional
+    """
+    whole = log_proba(table, n_jobs)
+    label = whole.argmax(axis=1) if asked is None else asked
+    out = np.zeros((table.n_rows, len(table.columns)))
+    for column, cells in enumerate(table.columns):
+        known = np.flatnonzero(cells >= 0 if cells.dtype.kind == "i" else ~np.isnan(cells))
+        if not len(known):
+            continue
+        less = take_away(table.take(known), np.arange(len(table.columns)) == column)
+        without, own = log_proba(less, n_jobs), label[known]
+        out[known, column] = whole[known, own] - without[np.arange(len(known)), own]
+    return out
 
 
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.floating[Any]]:

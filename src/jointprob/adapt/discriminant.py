@@ -1,0 +1,111 @@
+"""Class probabilities by Gaussians of one covariance, whose sums every batch moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import softmax
+
+from jointprob.adapt.generation import Codes, Shares
+from jointprob.adapt.stream import kept_share
+from jointprob.joint.tree import Floats
+
+HALF_LIVES = (400.0, 2000.0, 1000.0)  # the last one sees distances from the trend as well
+FIRST_ROWS = 100  # that say where columns lie and in what unit
+RIDGE = 1e-3  # of each column's variance, added to that within classes
+FARTHEST = 50.0  # units from the centre, beyond which a cell says no more
+
+
+@dataclass(frozen=True, eq=False)
+class Discriminant:
+    """Linear discriminant analysis with forgetting. Immutable: `after` returns the next one.
+
+    Parameters
+    ----------
+    half_life : float
+        Rows after which a row counts half.
+    center, scale : float64 (n_columns,)
+        Of the columns in the first batch: sums are of cells less the center, over the scale.
+    rows : float64 (n_classes,)
+    sums : float64 (n_classes, n_columns)
+    square : float64 (n_columns, n_columns)
+        Sum of the products of cells, over all classes.
+
+    Notes
+    -----
+    The plainest joints of the classes (Fisher 1936, doi:10.1111/j.1469-1809.1936.tb02137.x), by
+    running sums. A missing cell counts as the center.
+    """
+
+    half_life: float
+    center: Floats
+    scale: Floats
+    rows: Floats
+    sums: Floats
+    square: Floats
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_scores"}
+
+    @classmethod
+    def empty(cls, cells: Floats, n_classes: int, half_life: float) -> Discriminant:
+        """Before the first batch; its cells, (n_rows, n_columns), are like these."""
+        cells = cells[:FIRST_ROWS]
+        known, d = ~np.isnan(cells), cells.shape[1]
+        n = np.maximum(known.sum(axis=0), 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            center = np.where(known, cells / n, 0).sum(axis=0)
+            off = np.where(known, cells - center, 0)
+            scale = np.sqrt((off**2).sum(axis=0) / n)
+        scale = np.where((scale > 0) & np.isfinite(scale), scale, np.maximum(np.abs(center), 1))
+        rows, sums = np.zeros(n_classes), np.zeros((n_classes, d))
+        return cls(half_life, center, scale, rows, sums, np.zeros((d, d)))
+
+    def widened(self, n_classes: int) -> Discriminant:
+        """With room for more classes."""
+        more = n_classes - len(self.rows)
+        rows, sums = np.pad(self.rows, (0, more)), np.pad(self.sums, ((0, more), (0, 0)))
+        return replace(self, rows=rows, sums=sums)
+
+    def shares(self, cells: Floats) -> Shares:
+        """Probability of each class, (n_rows, n_classes)."""
+        slopes, start = self._scores
+        z = self._units(cells)
+        # Row by row: a product's last bits would depend on where a row stands.
+        said = np.stack([(z * slope).sum(axis=1) for slope in slopes], axis=1)
+        return np.asarray(softmax(said + start, axis=1), np.float32)
+
+    @cached_property
+    def _scores(self) -> tuple[Floats, Floats]:
+        """Slopes (n_classes, n_columns) and starts of the classes' scores."""
+        n, prior = self.rows.sum(), (self.rows + 1e-3) / (self.rows + 1e-3).sum()
+        if n == 0:
+            return np.zeros_like(self.sums), np.log(prior)
+        overall = self.sums.sum(axis=0) / n
+        means = (self.sums + overall) / (self.rows[:, None] + 1)
+        roots = self.sums / np.sqrt(np.maximum(self.rows, 1e-12))[:, None]
+        within = (self.square - roots.T @ roots) / n
+        variance = np.maximum(np.diag(self.square) / n - overall**2, 0)
+        within[np.diag_indices(len(within))] += RIDGE * (variance + 1e-3)
+        slopes = cho_solve(cho_factor(within), means.T).T
+        return slopes, np.log(prior) - (means * slopes).sum(axis=1) / 2
+
+    def after(self, cells: Floats, label: Codes, weight: Floats) -> Discriminant:
+        """With the rows of a batch."""
+        z, kept = self._units(cells), kept_share(float(weight.sum()), self.half_life)
+        rows = self.rows * kept + np.bincount(label, weight, len(self.rows))
+        weighted, sums = z * weight[:, None], self.sums * kept
+        np.add.at(sums, label, weighted)
+        square = self.square * kept + weighted.T @ z
+        return replace(self, rows=rows, sums=sums, square=square)
+
+    def _units(self, cells: Floats) -> NDArray[np.float64]:
+        """Cells less the center over the scale, (n_rows, n_columns)."""
+        with np.errstate(over="ignore"):
+            z = (cells - self.center) / self.scale
+        return np.clip(np.nan_to_num(z, nan=0.0), -FARTHEST, FARTHEST)

@@ -1,0 +1,126 @@
+"""Class probabilities of a stream: a forest that keeps up, and the model from before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointprob.adapt.discriminant import HALF_LIVES, Discriminant
+from jointprob.adapt.forest import ForestStream
+from jointprob.adapt.generation import Codes, Shares
+from jointprob.adapt.recent import KeepsJoint, recent_joint
+from jointprob.adapt.reservoir import no_rows
+from jointprob.joint.tree import Floats
+from jointprob.predict.labels import LabelModel, explain_classes
+from jointprob.predict.source import recast
+from jointprob.query import Joint
+from jointprob.schema import Schema
+from jointprob.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class LabelStream(KeepsJoint):
+    """p(c | x) under way. Immutable: `learn` returns the next one.
+
+    Parameters
+    ----------
+    forest : ForestStream
+    discriminants : tuple of Discriminant
+        Of numeric columns; the last one of their distances from the trend as well.
+    fitted : Joint, optional
+        Of the columns of X, from before the stream.
+    before : LabelModel, optional
+        From before the stream, as long as it is believed.
+
+    Notes
+    -----
+    The forest mixes what they all say.
+    """
+
+    forest: ForestStream
+    discriminants: tuple[Discriminant, ...] = ()
+    fitted: Joint | None = None
+    before: LabelModel | None = None
+
+    @classmethod
+    def of(cls, model: LabelModel, joint: Joint, seed: int) -> LabelStream:
+        """A stream that goes on from a fit."""
+        class_rows = np.exp(model.pool.log_prior) * joint.n_rows
+        forest = ForestStream.empty(no_rows(joint.schema), len(class_rows), seed)
+        return cls(replace(forest.after(class_rows), others=np.zeros(1)), (), joint, model)
+
+    @property
+    def schema(self) -> Schema:
+        return self.forest.schema
+
+    def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
+        """Log probability of each class, (n_rows, n_classes), nats."""
+        said = self._others(table, len(self.forest.class_rows), n_jobs)
+        return self.forest.log_proba(table, n_jobs, said)
+
+    def explain(
+        self, table: Table, asked: NDArray[np.int64] | None, n_jobs: int | None = None
+    ) -> Floats:
+        """log p(c | x) - log p(c | x without the cell) of every cell, (n_rows, n_columns), nats."""
+        return explain_classes(self.log_proba, table, asked, n_jobs)
+
+    def learn(
+        self,
+        table: Table,
+        label: Codes,
+        weight: Floats,
+        n_classes: int,
+        half_life: float | None = None,
+        n_jobs: int | None = None,
+    ) -> LabelStream:
+        """The stream after a batch; see `ForestStream.learn`."""
+        ready = self._ready(table, n_classes)
+        said = ready._others(table, n_classes, n_jobs)
+        forest = ready.forest.learn(table, label, weight, n_classes, half_life, n_jobs, said)
+        seen = ready._seen(table)
+        moved = [d.after(s, label, weight) for d, s in zip(ready.discriminants, seen, strict=True)]
+        return replace(ready, forest=forest, discriminants=tuple(moved))._without_the_outdone()
+
+    def _ready(self, table: Table, n_classes: int) -> LabelStream:
+        """With discriminants that know all classes, the first ones if there are none."""
+        if self.discriminants or not table.schema.numeric:
+            known = tuple(d.widened(n_classes) for d in self.discriminants)
+            return replace(self, discriminants=known)
+        seen = self._seen(table)
+        new = [
+            Discriminant.empty(cells, n_classes, half_life)
+            for cells, half_life in zip(seen, HALF_LIVES, strict=True)
+        ]
+        weights = np.concatenate([np.zeros(len(new)), self.forest.others])
+        return replace(self, discriminants=tuple(new), forest=replace(self.forest, others=weights))
+
+    def _seen(self, table: Table) -> list[Floats]:
+        """Cells that each discriminant sees."""
+        numeric = table.schema.numeric
+        own = [table.columns[j] for j in numeric]
+        if not own:
+            return []
+        cells = np.stack([*own, *self.forest.trend.distances(table)], axis=1)
+        return [cells[:, : len(own)], cells[:, : len(own)], cells]
+
+    def _others(self, table: Table, n_classes: int, n_jobs: int | None) -> list[Shares]:
+        """What the discriminants say, and at last the model from before."""
+        seen = self._seen(table) if self.discriminants else []
+        said = [d.shares(cells) for d, cells in zip(self.discriminants, seen, strict=True)]
+        if self.before is None or self.fitted is None:
+            return said
+        own = np.exp(self.before.log_proba(recast(table, self.fitted.schema), n_jobs))
+        more = n_classes - own.shape[1]  # it knows no class that came later
+        return [*said, np.pad(own, ((0, 0), (0, more))).astype(np.float32)]
+
+    def _without_the_outdone(self) -> LabelStream:
+        """Without the model from before, once it is hardly believed."""
+        if self.before is None or not self.forest.last_is_outdone:
+            return self
+        forest = replace(self.forest, others=self.forest.others[:-1])
+        return replace(self, forest=forest, before=None)
+
+    def _learn_joint(self, n_jobs: int | None) -> Joint:
+        return recent_joint(self.forest.window, self.fitted, self.forest.seed, n_jobs)
