@@ -111,7 +111,7 @@ def _redraw_state(tree: LatentTree, block: int, states: Codes, uniform: Floats) 
 
 
 def _step_down(transition: NDArray[np.float32], above: Codes, uniform: Floats) -> Codes:
-    """A state for each state above: the rows of the table stand one after the other, at 0, 1, ..."""
+    """A state for each state above: one search in all rows of the table, at 0, 1, ..."""
     below = np.cumsum(transition, axis=1, dtype=np.float64)
     below = below / below[:, -1:] + np.arange(len(below))[:, None]
     place = np.searchsorted(below[:, :-1].ravel(), above + uniform, side="right")
