@@ -59,16 +59,17 @@ class Model(NamedTuple):
     copies: int
     recipes: list[list[Operation]]
     grid: dict[str, list[Any]]
+    n_choice: int  # training images that choose, at most
 
 
 MODELS = {
-    "neighbours": Model(lambda n_jobs: KNeighborsClassifier(3), 10, [WEAK, STRONG], {}),
-    "svm": Model(lambda n_jobs: SVC(), 4, [WEAK, STRONG], {"estimator__C": [1.0, 10.0]}),
+    "neighbours": Model(lambda n_jobs: KNeighborsClassifier(3), 10, [WEAK, STRONG], {}, 1000),
+    "svm": Model(lambda n_jobs: SVC(), 4, [WEAK, STRONG], {"estimator__C": [1.0, 10.0]}, 300),
     "jepa": Model(
         lambda n_jobs: make_pipeline(
             PCA(N_COMPONENTS, random_state=0), JEPAClassifier(random_state=0, n_jobs=n_jobs)
         ),
-        4, [STRONG], {},
+        4, [STRONG], {}, 0,
     ),
 }  # fmt: skip
 
@@ -120,7 +121,9 @@ def chosen(
     if max(map(len, grid.values())) == 1:
         return classifier.fit(images, labels)
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-    return GridSearchCV(classifier, grid, cv=folds).fit(images, labels)
+    search = GridSearchCV(classifier, grid, cv=folds, refit=False)
+    search.fit(images[: model.n_choice], labels[: model.n_choice])
+    return classifier.set_params(**search.best_params_).fit(images, labels)
 
 
 def noisy(images: np.ndarray, seed: int) -> np.ndarray:
