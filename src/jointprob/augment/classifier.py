@@ -35,11 +35,11 @@ def _has(method: str) -> Callable[[Any], bool]:
 
 def _shape_and_rows(X: Any, shape: tuple[int, ...] | None) -> tuple[tuple[int, ...] | None, Any]:
     """Shape of an image, for rows the given one, and the images as rows, not yet checked."""
-    if not hasattr(X, "shape"):
+    if isinstance(X, list | tuple):
         found = {np.shape(image) for image in X}
         if len(found) > 1:
             raise ValueError(f"X holds images of shapes {sorted(found)}; allowed is one for all")
-        X = np.asarray(X)
+    X = X if hasattr(X, "shape") else np.asarray(X)
     if len(X.shape) not in (3, 4):
         return shape, X
     images = np.asarray(X)
@@ -239,12 +239,12 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _images(self, X: Any) -> Array:
         """Images to predict, of the shape of those in fit."""
-        if np.shape(X) == self.image_shape_ and len(self.image_shape_) > 1:
+        shape, rows = _shape_and_rows(X, self.image_shape_)
+        if rows.shape == self.image_shape_ and len(self.image_shape_) > 1:
             raise ValueError(
                 f"X is one image of shape {self.image_shape_}; allowed are several, "
                 f"{('n', *self.image_shape_)}: give X[np.newaxis]"
             )
-        shape, rows = _shape_and_rows(X, self.image_shape_)
         rows = validate_data(self, rows, dtype=None, ensure_all_finite=False, reset=False)
         if shape != self.image_shape_:
             raise ValueError(
