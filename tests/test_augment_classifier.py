@@ -23,6 +23,7 @@ from jointprob.augment.images import (
     CenterCrop,
     Compose,
     HorizontalFlip,
+    MixUp,
     Rotate,
 )
 
@@ -162,6 +163,7 @@ def test_input_is_left_alone():
         ({"copies": -1}, "copies is -1"),
         ({"test_copies": 1.5}, "test_copies is 1.5"),
         ({"augment": Compose([CenterCrop((6, 6))])}, r"shape \(8, 8\).*into \(6, 6\)"),
+        ({"augment": Compose([MixUp()])}, "augment holds MixUp"),
     ],
 )
 def test_bad_options_are_named(options, message):
@@ -181,6 +183,27 @@ def test_bad_shapes_are_named():
         model.predict(IMAGES[:, :4])
     with pytest.raises(ValueError, match=r"images of shape \(4, 16\); allowed is \(8, 8\)"):
         model.predict(IMAGES.reshape(-1, 4, 16))
+
+
+def test_augment_is_a_pipeline_not_its_operations():
+    with pytest.raises(TypeError, match=r"augment is \[Rotate.*; allowed are a Compose"):
+        fitted(GaussianNB(), [Rotate(20)])
+
+
+def test_images_of_several_shapes_and_single_ones_are_named():
+    with pytest.raises(ValueError, match=r"images of shapes \[\(5, 8\), \(8, 8\)\]"):
+        AugmentedClassifier(GaussianNB(), shake()).fit([IMAGES[0], IMAGES[1][:5]], y[:2])
+    with pytest.raises(ValueError, match=r"X is one image of shape \(8, 8\)"):
+        fitted(GaussianNB()).predict(IMAGES[0])
+
+
+def test_held_out_images_choose_the_augmentation():
+    upside_down = Compose([Rotate((170, 190))], seed=0)
+    search = GridSearchCV(
+        AugmentedClassifier(KNeighborsClassifier(1), None), {"augment": [upside_down, shake()]}
+    )
+    search.fit(IMAGES[:300], y[:300])
+    assert repr(search.best_params_["augment"]) == repr(shake())
 
 
 def test_weights_that_the_estimator_does_not_take():

@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from trees import grow_tree, random_blocks
 
 from jointprob.augment.tables import TableAugmenter
+from jointprob.augment.tables.append import append_labels
 from jointprob.augment.tables.gaps import Gaps
 from jointprob.augment.tables.strategy import new_rows
 from jointprob.query.answers import shares
@@ -82,6 +83,15 @@ def test_new_rows_stand_below_the_old_ones_in_their_dtypes():
     assert (more.dtypes == X.dtypes).all() and more.index.equals(pd.RangeIndex(2 * USUAL))
     assert (labels[len(X) :] == "rare").all()
     assert not pd.concat([X, more.iloc[len(X) :]]).duplicated().any()
+
+
+@pytest.mark.parametrize("convert", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_targets_of_one_column_stay_a_column(convert):
+    y = np.array(["usual", "usual", "rare"])
+    more = append_labels(convert({"what": y}), np.array(["rare"]))
+    assert type(more) is type(convert({"what": y}))
+    assert np.asarray(more["what"]).tolist() == [*y, "rare"]
+    assert append_labels(y[:, None], np.array(["rare"])).tolist() == [[c] for c in [*y, "rare"]]
 
 
 def test_new_rows_miss_cells_as_the_rows_of_their_class_do():

@@ -98,13 +98,24 @@ def _move_pass(
 def _redraw_state(tree: LatentTree, block: int, states: Codes, uniform: Floats) -> Codes:
     """A state of the block for each row, given those of its neighbours in the tree."""
     above = states[:, tree.parent[block]] if tree.parent[block] >= 0 else 0 * states[:, block]
+    children = np.flatnonzero(tree.parent == block).tolist()
+    if not children:
+        return _step_down(_transition(tree, block), above, uniform)
     mass = _transition(tree, block)[above].astype(np.float64)
-    for child in np.flatnonzero(tree.parent == block).tolist():
+    for child in children:
         mass *= _transition(tree, child).T[states[:, child]]
         mass /= np.maximum(mass.max(axis=1, keepdims=True), 1e-300)  # many children underflow
     below = np.cumsum(mass, axis=1)
     state = (below[:, :-1] <= uniform[:, None] * below[:, -1:]).sum(axis=1)
     return np.where(below[:, -1] > 0, state, states[:, block]).astype(np.int32)
+
+
+def _step_down(transition: NDArray[np.float32], above: Codes, uniform: Floats) -> Codes:
+    """A state for each state above: one search in all rows of the table, at 0, 1, ..."""
+    below = np.cumsum(transition, axis=1, dtype=np.float64)
+    below = below / below[:, -1:] + np.arange(len(below))[:, None]
+    place = np.searchsorted(below[:, :-1].ravel(), above + uniform, side="right")
+    return np.asarray(place - above * (transition.shape[1] - 1), np.int32)
 
 
 def _transition(tree: LatentTree, block: int) -> NDArray[np.float32]:
@@ -120,13 +131,17 @@ def _move_numbers(
 ) -> None:
     """Known numbers take their step; then those that are new, atoms before, are drawn."""
     gaussians, kernel = one.view.tree.gaussians[g], one.view.states[g]
-    normal = ndtri(uniform[:, gaussians.columns])
+    normal = np.ascontiguousarray(ndtri(uniform[:, gaussians.columns, NOISE]))
     work, own = np.empty(kernel.work_size()), np.ascontiguousarray(z[:, gaussians.columns])
     mean, drawn = gaussians.means[state], np.empty_like(own)
-    nothing = np.full_like(own, np.nan)
-    order = np.argsort(state, kind="stable").astype(np.int64)
-    kernel.draw(nothing, state, order, np.ascontiguousarray(normal[..., NOISE]), work, drawn)
+    order = np.argsort(state.astype(np.uint16), kind="stable")  # few bits: sorted in linear time
+    kernel.draw(np.full_like(own, np.nan), state, order, normal, work, drawn)
     own = mean + np.sqrt(1 - strength**2) * (own - mean) + strength * (drawn - mean)
-    order = np.lexsort((state, pattern_keys(own))).astype(np.int64)
-    kernel.draw(own, state, order, np.ascontiguousarray(normal[..., FRESH]), work, drawn)
-    z[:, gaussians.columns] = drawn
+    new = np.flatnonzero(np.isnan(own).any(axis=1))
+    if len(new):
+        part, of = own[new], state[new]
+        normal = np.ascontiguousarray(ndtri(uniform[new][:, gaussians.columns, FRESH]))
+        order, drawn = np.lexsort((of, pattern_keys(part))), np.empty_like(part)
+        kernel.draw(part, of, order, normal, work, drawn)
+        own[new] = drawn
+    z[:, gaussians.columns] = own

@@ -8,6 +8,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from numpy.typing import NDArray
 
 from jointprob.containers import as_array
 
@@ -40,6 +41,31 @@ def append_rows(X: Any, new: Any) -> Any:
         return np.concatenate([own, np.asarray(new).astype(own.dtype)])
     kind = found.implementation.name, isinstance(found, nw.Series)
     return _BELOW[kind](X, new)
+
+
+def append_labels(y: Any, new: NDArray[Any]) -> Any:
+    """The target given, then new labels; a frame or array of one column stays one.
+
+    Parameters
+    ----------
+    y : series, array-like, or frame or array of one column
+    new : (n_new,)
+
+    Examples
+    --------
+    >>> append_labels([[0], [1]], np.array([1]))
+    array([[0],
+           [1],
+           [1]])
+    """
+    found = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(found, nw.DataFrame):
+        (name,) = found.columns
+        column = nw.new_series(str(name), new.tolist(), backend=found.implementation)
+        return append_rows(y, column.to_frame().to_native())
+    if not isinstance(found, nw.Series) and as_array(y).ndim == 2:
+        return append_rows(y, new[:, None])
+    return append_rows(y, new)
 
 
 def _pandas_frame(X: Any, new: Any) -> Any:

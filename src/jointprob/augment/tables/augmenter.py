@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from jointprob.augment.tables.append import append_rows
+from jointprob.augment.tables.append import append_labels, append_rows
 from jointprob.augment.tables.checks import check_sources, check_strength, positions
 from jointprob.augment.tables.fitting import fit_classes, fit_rows
 from jointprob.augment.tables.model import Columns, Model
@@ -246,7 +246,7 @@ class TableAugmenter(Saved, TakesTables, BaseEstimator):
                 parts.append(self._breed(kept, label, weight, c, self.sampling_strategy_[name]))
         columns = [np.concatenate(cells) for cells in zip(*parts, strict=True)]
         new = np.repeat(classes, added)
-        return append_rows(X, self._restored(kept, columns)), append_rows(y, new)
+        return append_rows(X, self._restored(kept, columns)), append_labels(y, new)
 
     def _breed(
         self, table: Table, label: NDArray[np.int64], weight: NDArray[np.float64], c: int, n: int

@@ -22,7 +22,7 @@ from jointprob.query.sampling import choose_pass, draw_rows
 from jointprob.table import MISSING, Table
 from jointprob.threads import run_blocks
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 8192
 MOST_TRIES = 20  # candidates for each new row, at most
 SUREST = 0.95  # share of candidates that are less sure of their class than those always taken
 TRIAL_KEY = np.uint64(1 << 62)  # candidates have smaller ones
