@@ -22,8 +22,9 @@ from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_labels, joined_classes, known_rows
 from jointprob.predict.folds import ordered_rows
-from jointprob.predict.labels import LabelModel, fit_labels
+from jointprob.predict.labels import LabelModel
 from jointprob.predict.source import LabelSource
+from jointprob.predict.taught import fit_taught
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import Schema, preview
@@ -145,8 +146,9 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         sample_weight : (n_rows,), optional
             Non-negative; a weight means that many repeats of the row.
         unlabeled : like X, optional
-            Rows whose class is not known. What the joints of the classes lean on is then fitted to
-            them as well, unless that costs log loss out of fold.
+            Rows whose class is not known. Classes spread to them along a graph of near rows, a
+            further member of the pool; students are then fitted to all rows, with classes drawn
+            from what the model says of these, and are pooled with it.
 
         Returns
         -------
@@ -177,12 +179,14 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         rows, weight = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
-            model = fit_labels(
+            model = fit_taught(
                 table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress,
                 unlabelled=more,
             )  # fmt: skip
-        members = model.joints.members(model.pool.log_prior)
-        self.joint_ = Joint(table.schema, members, float(weight.sum()))
+        whole = model.students[0] if model.students else model
+        members = whole.joints.members(whole.pool.log_prior)
+        n_rows = float(weight.sum()) + (more.n_rows if model.students and more else 0)
+        self.joint_ = Joint(table.schema, members, n_rows)
         self.classes_ = classes
         self.feature_importances_ = model.importances
         self._model = model
@@ -328,7 +332,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
             whole_weight = np.concatenate([weight, np.ones(more.n_rows)])
         joint = transfer_rows(self.joint_, whole, whole_weight, strength, seed, self.n_jobs).joint
         with reporting(self.verbose) as progress:
-            tuned._model = fit_labels(
+            tuned._model = fit_taught(
                 table.take(order), label[order], ordered, len(classes), seed, n_jobs, progress,
                 source, more,
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -75,15 +75,6 @@ class Rows:
             self.n_levels,
             self.numeric,
             self.n_companions,
-        )
-
-    def stacked(self, other: Rows) -> Rows:
-        """These rows, then others of the same encoding."""
-        return replace(
-            self,
-            codes=np.concatenate([self.codes, other.codes]),
-            z=np.concatenate([self.z, other.z]),
-            weight=np.concatenate([self.weight, other.weight]),
         )
 
 
