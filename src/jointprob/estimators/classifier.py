@@ -302,7 +302,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit` and in `jointprob.Joint.fine_tune`; classes of another kind.
+            As in `fit` and in `jointprob.Joint.fine_tune`; classes of another kind; one row only.
+            One class only is no error: the other classes of this classifier stay.
 
         Notes
         -----
@@ -322,6 +323,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         weight = weight * self._class_weights(present, y)[place]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
+        if len(order) < 2:
+            raise ValueError("n_samples=1: X holds one row only; at least two are needed")
         known = np.searchsorted(classes, self.classes_)
         source = LabelSource(own, self.joint_.schema, known, len(classes), a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
