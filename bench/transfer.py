@@ -220,7 +220,7 @@ def _semi(frame: pd.DataFrame, name: str, seed: int, jobs: int) -> dict[str, flo
     both = prepare.fit_transform(X[:stop])
     known, codes = np.unique(y[few], return_inverse=True)
     partly = np.concatenate([codes, np.full(stop - LABELLED, -1)])
-    forest = RandomForestClassifier(300, min_samples_leaf=2, random_state=seed, n_jobs=jobs)
+    forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed, n_jobs=jobs)
     spreading = LabelSpreading(kernel="knn", n_neighbors=10, max_iter=100)
     out = {
         "100 rows alone": loss(ours.fit(X[few], y[few])),

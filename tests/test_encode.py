@@ -413,3 +413,10 @@ def test_polya_tree_finds_the_spike():
     inside, outside = np.exp(marginal.log_density([0.3005, 0.31]))
     assert inside == pytest.approx(500, rel=0.2) and 0.1 < outside < 0.4  # truth: 500 and 0.19
     assert polya.sharpen(marginal, values, cumulative).x.size >= N_PIECES[0]
+
+
+def test_a_last_weight_that_vanishes_in_the_sum():
+    values, weight = np.arange(101.0), np.append(np.ones(100), 1e-18)
+    marginal = fit_marginal(values, weight)
+    assert np.isfinite(marginal.z).all()
+    assert np.isfinite(marginal.log_density(values)).all()

@@ -12,6 +12,7 @@ from jointprob import JEPAClassifier, JEPADensity, JEPAImputer, JEPARegressor, J
 from jointprob.adapt.columns import read_target, widen, widen_member
 from jointprob.adapt.power import PowerPrior, between_tables, gaussian_score
 from jointprob.adapt.transfer import transfer
+from jointprob.predict.source import LabelSource
 from jointprob.table import read_table
 
 RNG = np.random.default_rng(0)
@@ -299,6 +300,39 @@ def test_a_classifier_refuses_and_stays(classifier):
     with pytest.raises(ValueError, match="strength"):
         classifier.fine_tune(X, y, strength=2)
     assert pickle.dumps(classifier) == before
+
+
+def saved(model, path):
+    model.save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 8])
+def test_few_rows_all_alike_or_of_one_class(classifier, tmp_path, n_rows):
+    before = saved(classifier, tmp_path / "before")
+    X, y, _ = labelled(n_rows, 4)
+    alike = X.iloc[np.zeros(n_rows, int)]
+    for rows, label in ((alike, y), (X, np.full(n_rows, "no"))):
+        tuned = classifier.fine_tune(rows, label)
+        assert tuned.classes_.tolist() == ["no", "yes"]
+        np.testing.assert_allclose(tuned.predict_proba(X).sum(axis=1), 1)
+    with pytest.raises(ValueError, match="one row only"):
+        classifier.fine_tune(X[:1], y[:1])
+    with pytest.raises(ValueError, match="no column in common"):
+        classifier.fine_tune(X.rename(columns=str.upper), y)
+    assert saved(classifier, tmp_path / "after") == before
+
+
+def test_a_source_that_cannot_predict_its_own_rows_is_doubted(classifier):
+    X, y, _ = labelled(300, 3)
+    guessing = JEPAClassifier(random_state=0, n_jobs=1).fit(X, np.roll(y, 7))
+    knowing, unknowing = (
+        LabelSource(m._model, m.joint_.schema, np.arange(2), 2) for m in (classifier, guessing)
+    )
+    assert knowing.worth == 1.0
+    assert unknowing.worth < 0.5
+    assert knowing.doubt(1.0) < knowing.doubt(0.0)
+    assert unknowing.doubt(1.0) > unknowing.doubt(0.0)
 
 
 def test_a_regressor_is_better_for_its_source():

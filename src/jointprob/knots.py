@@ -183,6 +183,7 @@ def through_quantiles(values: Floats, cumulative: Floats, n_pieces: int) -> Marg
     after = np.unique(np.clip(after, 0, len(values) - 2))
     x = 0.5 * values[after] + 0.5 * values[after + 1]
     apart = np.diff(x, prepend=-np.inf) > np.maximum(MIN_SPACING, 1e-14 * np.abs(x))
+    apart &= cumulative[after] < n_rows  # a last weight may vanish in the sum
     x, below = x[apart], cumulative[after[apart]] / n_rows
     if len(x) < 2:
         return None

@@ -83,7 +83,7 @@ def transfer_rows(
     names = target.shared
     source = joint if list(joint.schema.names) == names else joint.marginal(names)
     task = Task(source, Target(table, target.n_shared), weight, seed, n_jobs)
-    splits = _splits(table, seed) if a0 is None else []
+    splits = divide(table, seed) if a0 is None else []
     candidates = []
     if a0 != 0:
         a0 = 1.0 if a0 is None and not splits else a0  # nothing to judge by
@@ -142,7 +142,7 @@ def _mean_a0(exponents: Exponents, tree: LatentTree) -> float:
     return float(np.mean(a0))
 
 
-def _splits(table: Table, seed: int) -> list[Split]:
+def divide(table: Table, seed: int) -> list[Split]:
     """Folds of few rows, one division of many; rows that are equal stand on one side."""
     _, group = np.unique(row_hash(table), return_inverse=True)
     n_groups, n = int(group.max()) + 1, table.n_rows

@@ -24,8 +24,9 @@ from jointprob.estimators.saved import Saved
 from jointprob.estimators.tags import TakesTables
 from jointprob.estimators.target import check_labels, joined_classes, known_rows
 from jointprob.predict.folds import ordered_rows
-from jointprob.predict.labels import LabelModel, fit_labels
+from jointprob.predict.labels import LabelModel
 from jointprob.predict.source import LabelSource
+from jointprob.predict.taught import fit_taught
 from jointprob.progress import reporting
 from jointprob.query import Joint
 from jointprob.schema import Schema, preview
@@ -147,8 +148,9 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         sample_weight : (n_rows,), optional
             Non-negative; a weight means that many repeats of the row.
         unlabeled : like X, optional
-            Rows whose class is not known. What the joints of the classes lean on is then fitted to
-            them as well, unless that costs log loss out of fold.
+            Rows whose class is not known. Classes spread to them along a graph of near rows, a
+            further member of the pool; students are then fitted to all rows, with classes drawn
+            from what the model says of these, and are pooled with it.
 
         Returns
         -------
@@ -179,12 +181,14 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         rows, weight = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
-            model = fit_labels(
+            model = fit_taught(
                 table.take(rows), label[rows], weight, len(classes), seed, n_jobs, progress,
                 unlabelled=more,
             )  # fmt: skip
-        members = model.joints.members(model.pool.log_prior)
-        self.joint_ = Joint(table.schema, members, float(weight.sum()))
+        whole = model.students[0] if model.students else model
+        members = whole.joints.members(whole.pool.log_prior)
+        n_rows = float(weight.sum()) + (more.n_rows if model.students and more else 0)
+        self.joint_ = Joint(table.schema, members, n_rows)
         self.classes_ = classes
         self.feature_importances_ = model.importances
         self._model = model
@@ -308,7 +312,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit` and in `jointprob.Joint.fine_tune`; classes of another kind.
+            As in `fit` and in `jointprob.Joint.fine_tune`; classes of another kind; one row only.
+            One class only is no error: the other classes of this classifier stay.
 
         Notes
         -----
@@ -328,6 +333,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         weight = weight * self._class_weights(present, y)[place]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
+        if len(order) < 2:
+            raise ValueError("n_samples=1: X holds one row only; at least two are needed")
         known = np.searchsorted(classes, self.classes_)
         source = LabelSource(own, self.joint_.schema, known, len(classes), a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
@@ -338,7 +345,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
             whole_weight = np.concatenate([weight, np.ones(more.n_rows)])
         joint = transfer_rows(self.joint_, whole, whole_weight, strength, seed, self.n_jobs).joint
         with reporting(self.verbose) as progress:
-            tuned._model = fit_labels(
+            tuned._model = fit_taught(
                 table.take(order), label[order], ordered, len(classes), seed, n_jobs, progress,
                 source, more,
             )  # fmt: skip

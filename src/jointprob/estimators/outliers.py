@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
@@ -11,8 +12,11 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from jointprob.adapt.columns import Target, read_target
+from jointprob.adapt.norm import tune_norm
+from jointprob.adapt.transfer import check_strength
 from jointprob.encode import distinct
-from jointprob.estimators.density import _checked_size, _weighted, keep_names
+from jointprob.estimators.density import _checked_size, _weighted, keep_names, own_kinds
 from jointprob.estimators.saved import Saved
 from jointprob.estimators.strangeness import Norm, Part, fit_norm
 from jointprob.estimators.tags import TakesTables
@@ -35,6 +39,7 @@ FALSE_ALARMS = 0.01  # of the normal rows are called outliers by contamination="
 FIRST_ROWS = 20_000  # show whether some rows stand apart
 BODY = (0.4, 0.2, 0.1)  # shares of rows whose quantiles foretell the tail of normal rows
 FALSE_DISCOVERIES = 0.1  # of the rows that are left out, at most
+LEAST_ROWS = 20  # of a target: of fewer, none is left out
 GAP_CHANCE = 0.001  # of a gap in the tail of a clean table
 SHAPE_ERROR = 1.8  # standard error of a tail's shape, times the root of the tail's rows
 BLUR_STREAM = 11  # second word of the key: no two uses of a seed share a stream
@@ -168,6 +173,62 @@ class JEPAOutlierDetector(Saved, TakesTables, OutlierMixin, BaseEstimator):
         self.offset_ = offset
         keep_names(self, table.schema)
         return self
+
+    def fine_tune(
+        self,
+        X: Any,
+        y: None = None,
+        sample_weight: ArrayLike | None = None,
+        strength: float | Literal["auto"] = "auto",
+    ) -> Self:
+        """A detector for other rows, often few, that leans on this one; this one stays as it is.
+
+        Parameters
+        ----------
+        X : frame, array or dict
+            As in `jointprob.Joint.fine_tune`: columns that it lacks are no longer asked about, new
+            columns and new levels are added. A few of the rows may be outliers.
+        y : ignored
+        sample_weight : (n_rows,), optional
+        strength : "auto" or float from 0 to 1
+            See `jointprob.Joint.fine_tune`.
+
+        Returns
+        -------
+        JEPAOutlierDetector
+
+        Raises
+        ------
+        ValueError
+            As `fit` and `jointprob.Joint.fine_tune`.
+
+        Notes
+        -----
+        ``joint_`` is fine-tuned to the rows that do not stand apart. What is usual is learnt from
+        each quarter of them by a joint fine-tuned to the others, and from the tails that this
+        detector knows, as far as it is believed; see `jointprob.adapt.norm`.
+        """
+        check_is_fitted(self)
+        contamination = _checked_share(self.contamination)
+        check_strength(strength)
+        target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
+        weight = check_sample_weight(sample_weight, target.table.n_rows)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        order, weight = canonical_rows(target.table, weight)
+        every = Part(target.table.take(order), weight)
+        rows, kept_share = every, 1.0
+        if len(weight) >= LEAST_ROWS:
+            views = views_of(_blurred(every, seed), weight, None, seed, self.n_jobs)
+            most = BODY[-1] if contamination is None else min(contamination, BODY[-1])
+            kept, kept_share = _kept(every, views, most, seed, self.n_jobs)
+            rows = every.take(kept)
+        blurred = Target(_blurred(rows, seed), target.n_shared)
+        joint, norm = tune_norm(self.joint_, self._norm, rows, blurred, strength, seed, self.n_jobs)
+        tuned = copy(self)
+        tuned.joint_, tuned._norm, tuned.kept_share_ = joint, norm, kept_share
+        tuned.offset_ = _offset(_Found(joint, norm, kept_share), every, contamination, self.n_jobs)
+        keep_names(tuned, joint.schema)
+        return tuned
 
     def score_samples(self, X: Any) -> Floats:
         """Log of the share of normal rows that are as strange, float64 (n_rows,), nats.

@@ -145,7 +145,7 @@ def fit_norm(
     """
     cells = cell_tails(encoding, fitted)
     some = held_out.take(np.arange(min(USUAL_ROWS, len(held_out.weight))))
-    usual = _fit_usual(joint, some, n_jobs)
+    usual = fit_usual(joint, some, n_jobs)
     excess = usual.excess(joint, held_out.table, n_jobs)
     least = strangest(cells, held_out.table)
     density, cell = (fit_tail(part, held_out.weight) for part in (excess, least))
@@ -153,7 +153,8 @@ def fit_norm(
     return Norm(cells, usual, density, cell, both)
 
 
-def _fit_usual(joint: Joint, rows: Part, n_jobs: int | None) -> Usual:
+def fit_usual(joint: Joint, rows: Part, n_jobs: int | None) -> Usual:
+    """What is usual in rows that a joint has not seen."""
     given, names = Given(rows.table), joint.schema.names
     among = explain_rows(joint._passes(given, n_jobs), rows.table, n_jobs)
     alone = np.stack(

@@ -99,6 +99,10 @@ def _check_labels(model: LabelModel, n_classes: int, schema: Schema) -> None:
     _check_bins(model.binning, schema)
     if model.source is not None:
         _check_kinds(model.source.schema, schema)
+    if model.graph is not None:
+        check_encoding(schema, model.graph.encoding)
+    for student in model.students:
+        _check_labels(student, n_classes, schema)
 
 
 def _check_numbers(model: NumberModel | TunedNumbers, schema: Schema) -> None:

@@ -27,6 +27,7 @@ from jointprob.forest.leaves import N_CELLS, LeafTargets
 from jointprob.forest.trees import NODE_WORDS, Trees
 from jointprob.predict.binned import BinnedJoint
 from jointprob.predict.cells import Cells
+from jointprob.predict.graph import Graph, coordinates
 from jointprob.predict.labels import LabelModel
 from jointprob.predict.numbers import NumberModel, Way
 from jointprob.predict.offset import TunedNumbers
@@ -160,6 +161,19 @@ def _spread(spread: Spread) -> None:
 
 
 @check.register
+def _graph(graph: Graph) -> None:
+    n = len(graph.points) if graph.points.ndim == 2 else 0
+    require(n, "a graph has no rows")
+    shaped(graph.points, (n, coordinates(graph.encoding)), "points of a graph")
+    finite(graph.points, "points of a graph")
+    shaped(graph.reached, (n, len(graph.prior)), "chances of a graph")
+    within(graph.reached, 0, np.inf, "chances of a graph")
+    distribution(graph.prior, "the prior of a graph")
+    within(graph.prior, np.finfo(float).tiny, 1, "the prior of a graph")
+    require(0 < graph.smoothing < np.inf, f"smoothing is {graph.smoothing}")
+
+
+@check.register
 def _label_model(model: LabelModel) -> None:
     n = model.joints.n_classes
     d = _check_columns(model)
@@ -167,8 +181,14 @@ def _label_model(model: LabelModel) -> None:
     shaped(model.prior, (n,), "the prior")
     distribution(model.prior, "the prior")
     for pool in (model.pool, model.strange_pool):
-        _check_pool(pool, n, len(model.bags) + 2 + (model.source is not None))
+        given = sum(one is not None for one in (model.graph, model.source))
+        _check_pool(pool, n, len(model.bags) + 2 + given)
     require(model.source is None or model.source.n_classes == n, "a source of other classes")
+    require(model.graph is None or len(model.graph.prior) == n, "a graph of other classes")
+    for student in model.students:
+        require(not student.students, "a student has students")
+        require(student.joints.n_classes == n, "a student of other classes")
+        require(len(student.binning.edges) == d, "a student of other columns")
     require(all(bag.trees.n_outputs == n_kept for bag in model.bags), "trees of other classes")
     shaped(model.boosted.start, (n_kept,), "start of boosted trees")
     check_nodes([bag.trees for bag in model.bags] + [model.boosted.trees], d)

@@ -19,7 +19,6 @@ from jointprob.joint.families import (
     choose_strength,
     grow_families,
     log_prob_of,
-    out_of_fold_loss,
 )
 from jointprob.joint.nursery import Member, mixture_weights
 from jointprob.joint.rows import Rows, canonical_rows, encoded_rows, row_hash
@@ -204,7 +203,6 @@ def fit_class_joints(
     seed: int = 0,
     n_jobs: int | None = None,
     n_trees: int | None = None,
-    unlabelled: Table | None = None,
 ) -> tuple[ClassJoints, OutOfFold]:
     """Fit p(x | class) for every class.
 
@@ -226,8 +224,6 @@ def fit_class_joints(
         Threads; the result does not depend on it, nor on the order of the rows.
     n_trees : int, optional
         Trees of the bag; by the size of the table if not given.
-    unlabelled : Table, optional
-        Rows of the same schema without a class: what all classes lean on is fitted to them too.
 
     Returns
     -------
@@ -256,26 +252,15 @@ def fit_class_joints(
             f"the table holds no value: every cell of the columns {preview(table.schema.names)} "
             "is missing; at least one must be known"
         )
-    both, both_weight = table, weight
-    if unlabelled is not None:
-        both = table.stacked(unlabelled)
-        both_weight = np.concatenate([weight, np.ones(unlabelled.n_rows)])
-    pooled, pooled_weight = canonical_rows(both, both_weight)
-    encoding = fit_encodings(both.take(pooled), pooled_weight, n_jobs)[0]
-    every = encoded_rows(encoding, both.schema, encoding.encode(both, n_jobs), both_weight)
+    pooled, pooled_weight = canonical_rows(table, weight)
+    encoding = fit_encodings(table.take(pooled), pooled_weight, n_jobs)[0]
+    every = encoded_rows(encoding, table.schema, encoding.encode(table, n_jobs), weight)
     prior = replace(every.take(pooled), weight=pooled_weight)
     order, order_weight = canonical_rows(_with_labels(table, labels), weight)
     rows = replace(every.take(order), weight=order_weight)
     task = Task(rows, labels[order], _folds(table, labels, order, seed), n_classes, n_jobs)
-    others = None if unlabelled is None else every.take(pooled[pooled >= table.n_rows])
-    families = grow_families(task, prior, _plans(prior, n_classes, n_trees), seed, others)
+    families = grow_families(task, prior, _plans(prior, n_classes, n_trees), seed)
     strength = choose_strength(task, families)
-    if others is not None:  # they may be more than rows with a class can move
-        alone = grow_families(task, rows, _plans(rows, n_classes, n_trees), seed)
-        other = choose_strength(task, alone)
-        loss = out_of_fold_loss(task, families, strength)
-        if out_of_fold_loss(task, alone, other) < loss:
-            families, strength = alone, other
     place = np.full(table.n_rows, -1)
     place[order] = np.arange(len(order))  # of repeats any one: they share a fold
     joints = _finish(encoding, task, families, strength)

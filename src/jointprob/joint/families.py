@@ -198,24 +198,11 @@ class Families:
         return out
 
 
-def grow_families(
-    task: Task, prior: Rows, plans: list[Plan], seed: int, others: Rows | None = None
-) -> list[Families]:
-    """Pooled trees of all rows and of all but each fold, side by side.
-
-    Parameters
-    ----------
-    prior : Rows
-        All rows, those without a class among them.
-    others : Rows, optional
-        Those without a class alone.
-    """
+def grow_families(task: Task, prior: Rows, plans: list[Plan], seed: int) -> list[Families]:
+    """Pooled trees of all rows and of all but each fold, side by side."""
     rest = [np.flatnonzero(task.folds != fold) for fold in range(N_FOLDS)]
     apart = len(prior) <= APART_ROWS and min(len(rows) for rows in rest) >= N_FOLDS
-    samples = [prior]
-    if apart:
-        left = [task.rows.take(rows) for rows in rest]
-        samples += left if others is None else [part.stacked(others) for part in left]
+    samples = [prior, *(task.rows.take(rows) for rows in rest)] if apart else [prior]
     tasks = [
         partial(pooled_tree, sample, plan, seed + i)
         for i, plan in enumerate(plans)
@@ -252,13 +239,6 @@ def _judged(task: Task) -> Sizes:
         chosen = np.flatnonzero(task.folds == 0)
         chosen = chosen[:: -(-len(chosen) // CHOICE_ROWS)]
     return chosen
-
-
-def out_of_fold_loss(task: Task, families: list[Families], strength: Strength) -> float:
-    """Log loss of the class out of fold at the best temperature, nats."""
-    chosen = _judged(task)
-    score = np.mean([family.out_of_fold([strength], chosen)[0] for family in families], axis=0)
-    return best_loss(score, task.labels[chosen], task.rows.weight[chosen], task.prior())
 
 
 def _best_strength(

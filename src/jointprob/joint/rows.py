@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -93,15 +93,6 @@ class Rows:
             self.numeric,
             self.n_companions,
             self.families,
-        )
-
-    def stacked(self, other: Rows) -> Rows:
-        """These rows, then others of the same encoding."""
-        return replace(
-            self,
-            codes=np.concatenate([self.codes, other.codes]),
-            z=np.concatenate([self.z, other.z]),
-            weight=np.concatenate([self.weight, other.weight]),
         )
 
 

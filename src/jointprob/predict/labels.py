@@ -16,10 +16,11 @@ from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, fit_class_joints
 from jointprob.predict.folds import assign_folds, judged_rows, scaled
+from jointprob.predict.graph import Graph, fit_graph
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
-from jointprob.predict.source import DOUBT, STRENGTHS, LabelSource
+from jointprob.predict.source import STRENGTHS, LabelSource
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
@@ -29,6 +30,8 @@ Floats32 = NDArray[np.float32]
 PRIOR_ROWS = 0.5  # of every class
 FEW_CLASSES, IMPOSSIBLE = 2, 9.0  # nats below the likeliest class, from which joints are not asked
 EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
+EXPECTED_GRAPH = 0.1
+STUDENTS = 1 / 3  # weight of students beside their teacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,10 @@ class LabelModel:
         Which cells rows missed in fit.
     source : LabelSource, optional
         A model of other rows: the last member of the pools.
+    graph : Graph, optional
+        Of rows with a class and without: the member after `joints`.
+    students : tuple of LabelModel
+        Of rows to which this model gave classes; they are pooled with it.
     """
 
     binning: Binning
@@ -61,6 +68,8 @@ class LabelModel:
     prior: NDArray[np.float32]
     patterns: Patterns
     source: LabelSource | None = None
+    graph: Graph | None = None
+    students: tuple[LabelModel, ...] = ()
 
     @property
     def importances(self) -> Floats:
@@ -69,6 +78,14 @@ class LabelModel:
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
+        own = self._own_log_proba(table, n_jobs)
+        if not self.students:
+            return own
+        taught = np.mean([s.log_proba(table, n_jobs) for s in self.students], axis=0)
+        pooled = (1 - STUDENTS) * own + STUDENTS * taught
+        return np.asarray(log_softmax(pooled, axis=1))
+
+    def _own_log_proba(self, table: Table, n_jobs: int | None) -> Floats:
         binned = self.binning.bin(table, n_jobs)
         strange = self.patterns.strange(binned)
         if not strange.any():
@@ -97,15 +114,15 @@ class LabelModel:
             log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior) if a else None
             for bag, a in zip(self.bags, asked, strict=False)
         ]
-        boosted, joints, *source = asked[len(self.bags) :]
+        boosted, joints, *more = asked[len(self.bags) :]
         members.append(
             log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
         )
         place = len(members)
         members.append(None)
-        if self.source is not None:
-            said = self.source.evidence(table, n_jobs) + pool.log_prior if source[0] else None
-            members.append(said)
+        given = [one for one in (self.graph, self.source) if one is not None]
+        for one, wanted in zip(given, more, strict=True):
+            members.append(one.evidence(table, n_jobs) + pool.log_prior if wanted else None)
         if joints:
             alone = all(member is None for member in members)
             so_far = None if alone else pool.log_proba(members, binned.n_rows)
@@ -171,7 +188,10 @@ def fit_labels(
     source: LabelSource | None = None,
     unlabelled: Table | None = None,
 ) -> LabelModel:
-    """Fit forests and boosted trees, and pool them by what they say of rows they have not seen."""
+    """Fit forests and boosted trees, and pool them by what they say of rows they have not seen.
+
+    Rows without a class, `unlabelled`, make a graph with the others.
+    """
     binning = fit_binning(table, weight)
     binned = binning.bin(table, n_jobs)
     counts: Floats = np.bincount(label, weight, n_classes).astype(np.float64)
@@ -182,14 +202,18 @@ def fit_labels(
     folds, judged = assign_folds(target.label, seed), judged_rows(len(label))
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
-    joints, seen = fit_class_joints(
-        table, label, weight, n_classes, seed, n_jobs, unlabelled=unlabelled
-    )
+    joints, seen = fit_class_joints(table, label, weight, n_classes, seed, n_jobs)
     others = [log_odds(scores[judged]), seen.evidence(judged) + log_prior]
     progress("joints of classes")
+    graph = None
+    if unlabelled is not None:
+        shares = np.exp(log_prior)
+        graph = fit_graph(table, label, weight, shares, folds, unlabelled, n_jobs)
+    if graph is not None:
+        others.append(graph[1].evidence(judged, table.take(judged), n_jobs) + log_prior)
     if source is not None:
         others.append(source.evidence(table.take(judged), n_jobs) + log_prior)
-    wishes = _expectations(source)
+    wishes = _expectations(source, graph is not None)
 
     def pooled(shares: list[Floats32], others: list[Floats], rows: NDArray[np.int64]) -> Pool:
         """Weights by what the members say of some rows of the fit."""
@@ -222,6 +246,8 @@ def fit_labels(
         log_odds(boosted.out_of_fold(by_row, folds[rows], n_jobs, both_ways=True)),
         seen.evidence(rows, holes.table) + log_prior,
     ]
+    if graph is not None:
+        others.append(graph[1].evidence(rows, holes.table, n_jobs) + log_prior)
     if source is not None:
         others.append(source.evidence(holes.table, n_jobs) + log_prior)
     strange_pool = pooled(shares, others, rows)
@@ -235,18 +261,20 @@ def fit_labels(
         prior,
         Patterns.of(binned),
         source,
+        None if graph is None else graph[0],
     )
 
 
-def _expectations(source: LabelSource | None) -> list[tuple[float, Floats]]:
+def _expectations(source: LabelSource | None, graph: bool) -> list[tuple[float, Floats]]:
     """Weights of the members without evidence, each with what it costs in nats.
 
-    A source of many rows is believed before the target's few.
+    A source of many rows that it can predict is believed before the target's few.
     """
+    expected = np.append(EXPECTED, EXPECTED_GRAPH) if graph else EXPECTED
     if source is None:
-        return [(0.0, EXPECTED)]
+        return [(0.0, expected)]
     tried = STRENGTHS if source.strength is None else (source.strength,)
-    return [(DOUBT * (1 - s), np.append((1 - s) * EXPECTED, s)) for s in tried]
+    return [(source.doubt(s), np.append((1 - s) * expected, s)) for s in tried]
 
 
 def _pool(

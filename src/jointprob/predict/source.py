@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 DOUBT = 5.0  # nats that the target must gain by believing a source not at all
+LEAST_WORTH = 0.1  # of its classes' entropy: a source that saves less has little to say
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 LEAST_ROWS = 0.02
 PRIOR_ROWS = np.array([0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0])
@@ -56,6 +57,25 @@ class LabelSource:
         out = np.zeros((table.n_rows, self.n_classes))
         out[:, self.position] = own - self.model.pool.log_prior
         return out
+
+    @property
+    def worth(self) -> float:
+        """0 to 1: does the source predict its own rows, on those it has not seen?
+
+        Where it saves a tenth of the entropy of its classes, or more, it is 1.
+        """
+        log_prior = self.model.pool.log_prior
+        entropy = -float(np.exp(log_prior) @ log_prior)
+        saved = 1 - self.model.pool.loss / max(entropy, 1e-300)
+        return float(np.clip(saved / LEAST_WORTH, 0.0, 1.0))
+
+    def doubt(self, strength: float) -> float:
+        """Nats that believing the source so far must gain.
+
+        A source that knows its own rows is believed unless the target speaks against it, one that
+        does not only if the target speaks for it.
+        """
+        return DOUBT * (self.worth * (1 - strength) + (1 - self.worth) * strength)
 
     def prior_counts(self, counts: Floats) -> Floats:
         """Rows by which the source's class prior counts beside the target's own counts.
