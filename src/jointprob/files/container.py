@@ -153,7 +153,8 @@ def _read_header(file: BinaryIO, length: int, size: int) -> dict[str, Any]:
     text = str(file.read(length), "utf-8")
     if PART_BYTES * (text.count("[") + text.count("{")) > MOST_TIMES * size + FEW_BYTES:
         raise ValueError("the header has too many parts for its size")
-    return parse(text)
+    header: dict[str, Any] = parse(text)
+    return header
 
 
 def parse(text: str, kind: type = dict) -> Any:
