@@ -14,7 +14,7 @@ STAGES = {
     "_density": ["density", "density_em"],
     "_joint": ["joint", "joint_adapt", "joint_check", "joint_draw", "joint_em", "joint_expect"],
     "_query": ["query"],
-    "_score": ["score", "encode", "density", "joint"],
+    "_score": ["score"],
     "_forest": [
         "forest",
         "forest_boost",

@@ -73,10 +73,10 @@ int64_t jp_score_work_size(const jp_scorer *scorer)
     int64_t most = 0;
     for (int64_t m = 0; m < scorer->n_members; m++) {
         const jp_score_member *member = scorer->members + m;
-        int64_t size = jp_tree_work_size(&member->tree, is_full(scorer));
+        int64_t size = scorer->stages->tree_work_size(&member->tree, is_full(scorer));
         most = size > most ? size : most;
         for (int64_t g = 0; g < member->n_gauss; g++) {
-            size = jp_gauss_work_size(member->gauss + g);
+            size = scorer->stages->gauss_work_size(member->gauss + g);
             most = size > most ? size : most;
         }
     }
@@ -125,7 +125,7 @@ static int read_numbers(const jp_scorer *s, const double *rows, int64_t n, work_
         }
         int32_t *codes = column->companion < 0 ? NULL : w->codes + column->companion;
         for (int64_t e = 0; e < s->n_encodings; e++) {
-            int status = jp_encode_column(w->cells, 0, n, s->marginals + e * s->n_numeric + j, column->atoms,
+            int status = s->stages->encode_column(w->cells, 0, n, s->marginals + e * s->n_numeric + j, column->atoms,
                                           column->n_atoms, codes, s->n_codes,
                                           w->z + e * w->tile * s->n_numeric + j, s->n_numeric,
                                           w->log_jacobian + e * w->tile);
@@ -146,7 +146,7 @@ static int fill_leaves(const jp_scorer *s, const jp_score_member *m, int64_t n, 
         const int64_t d = m->gauss[g].n_columns;
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < d; j++) w->part[i * d + j] = z[i * s->n_numeric + from[j]];
-        int status = jp_gauss_leaf(m->gauss + g, w->part, NULL, 0, n, NEGLIGIBLE, w->leaf, m->n_leaf, leaf_at,
+        int status = s->stages->gauss_leaf(m->gauss + g, w->part, NULL, 0, n, NEGLIGIBLE, w->leaf, m->n_leaf, leaf_at,
                                    w->log_scale, w->stage);
         if (status) return status;
         from += d;
@@ -203,7 +203,7 @@ static int score_log_prob(const jp_scorer *s, const double *rows, int64_t n, int
         int status = fill_leaves(s, member, n, w);
         if (status) return status;
         jp_evidence evidence = evidence_of(s, member, w->codes, w->leaf);
-        status = jp_tree_log_prob(&member->tree, &evidence, 0, n, w->stage, log_prob);
+        status = s->stages->tree_log_prob(&member->tree, &evidence, 0, n, w->stage, log_prob);
         if (status) return status;
         finish_log_prob(member, n, w, log_prob);
     }
@@ -227,7 +227,7 @@ static int marginals(const jp_scorer *s, const jp_score_member *m, const int32_t
     int status = fill_leaves(s, m, n, w);
     if (status) return status;
     jp_evidence evidence = evidence_of(s, m, codes, w->leaf);
-    status = jp_tree_marginals(&m->tree, &evidence, w->state_at, total, 0, n, w->stage, log_prob, w->cavity,
+    status = s->stages->tree_marginals(&m->tree, &evidence, w->state_at, total, 0, n, w->stage, log_prob, w->cavity,
                                w->posterior);
     finish_log_prob(m, n, w, log_prob);
     return status;

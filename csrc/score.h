@@ -53,6 +53,27 @@ typedef struct {
     int64_t size;
 } jp_score_output;
 
+/* The stages that a scorer calls. A table, as the package holds each of them in a module of its own. */
+typedef struct {
+    int (*encode_column)(const double *x, int64_t start, int64_t stop, const jp_marginal *marginal,
+                         const double *atoms, int64_t n_atoms, int32_t *codes, int64_t codes_stride, float *z,
+                         int64_t z_stride, double *log_jacobian);
+    int64_t (*gauss_work_size)(const jp_gauss *gauss);
+    int (*gauss_leaf)(const jp_gauss *gauss, const float *z, const int64_t *rows, int64_t start, int64_t stop,
+                      double negligible, float *leaf, int64_t n_leaf, int64_t leaf_at, double *log_scale,
+                      void *work);
+    int64_t (*tree_work_size)(const jp_tree *tree, int full);
+    int (*tree_log_prob)(const jp_tree *tree, const jp_evidence *evidence, int64_t start, int64_t stop, void *work,
+                         double *log_prob);
+    int (*tree_marginals)(const jp_tree *tree, const jp_evidence *evidence, const int64_t *state_at,
+                          int64_t n_total, int64_t start, int64_t stop, void *work, double *log_prob,
+                          float *cavity, float *posterior);
+} jp_score_stages;
+
+/* Where all are linked together. */
+#define JP_SCORE_STAGES {jp_encode_column, jp_gauss_work_size, jp_gauss_leaf, \
+                         jp_tree_work_size, jp_tree_log_prob, jp_tree_marginals}
+
 typedef struct {
     int64_t n_columns; /* of a row */
     int64_t n_codes;   /* categorical columns and companions */
@@ -66,6 +87,7 @@ typedef struct {
     const jp_marginal *marginals; /* (n_encodings, n_numeric) */
     const jp_score_member *members;
     const jp_score_output *outputs;
+    const jp_score_stages *stages;
 } jp_scorer;
 
 /* Bytes of work space for one thread's calls. */

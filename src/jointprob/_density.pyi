@@ -6,6 +6,9 @@ Points = NDArray[np.float32]
 Index = NDArray[np.int64]
 Work = NDArray[np.uint8]
 
+gauss_work_size_c: object
+gauss_leaf_c: object
+
 class Sums:
     def __init__(self, weight: Floats, sum: Floats, square: Floats) -> None: ...
 

@@ -2,6 +2,7 @@
 # cython: freethreading_compatible=True
 """Glue to csrc/density.c: arguments in, errors out, no algorithm."""
 
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int64_t, uint8_t
 
 
@@ -29,6 +30,11 @@ cdef extern from "density.h" nogil:
                         int64_t, int64_t, int64_t, jp_gauss_sums *)
     int jp_gauss_maximise(jp_gauss *, jp_gauss_sums *, jp_gauss_sums *, double, double, double,
                           double, double, void *)
+
+
+# For the glue of the score stage, which calls them through pointers.
+gauss_work_size_c = PyCapsule_New(<void *>jp_gauss_work_size, NULL, NULL)
+gauss_leaf_c = PyCapsule_New(<void *>jp_gauss_leaf, NULL, NULL)
 
 
 cdef object _check(int status):

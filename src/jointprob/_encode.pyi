@@ -1,6 +1,8 @@
 import numpy as np
 import numpy.typing as npt
 
+encode_column_c: object
+
 def forward(
     x: npt.NDArray[np.float64],
     keys: npt.NDArray[np.float64],

@@ -2,6 +2,7 @@
 # cython: freethreading_compatible=True
 """Glue of the encode stage: converts arguments and errors, holds no algorithm."""
 
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int32_t, int64_t
 
 
@@ -22,6 +23,10 @@ cdef extern from "encode.h" nogil:
     int jp_encode_column(const double *, int64_t, int64_t, const jp_marginal *,
                          const double *, int64_t, int32_t *, int64_t,
                          float *, int64_t, double *)
+
+
+# For the glue of the score stage, which calls it through a pointer.
+encode_column_c = PyCapsule_New(<void *>jp_encode_column, NULL, NULL)
 
 
 cdef int pack(const double[::1] keys, const double[:, ::1] pieces, const double[:, ::1] tails,

@@ -7,6 +7,10 @@ Codes = NDArray[np.int32]
 Index = NDArray[np.int64]
 Work = NDArray[np.uint8]
 
+tree_work_size_c: object
+tree_log_prob_c: object
+tree_marginals_c: object
+
 class Evidence:
     n_rows: int
     def __init__(

@@ -2,6 +2,7 @@
 # cython: freethreading_compatible=True
 """Glue to csrc/joint.c: arguments in, errors out, no algorithm."""
 
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int32_t, int64_t, uint64_t, uint8_t
 
 
@@ -70,6 +71,12 @@ cdef extern from "joint.h" nogil:
                       int64_t *)
     int jp_count_pairs(const int32_t *, const int32_t *, const double *, int64_t, int64_t,
                        int64_t, int64_t, double *)
+
+
+# For the glue of the score stage, which calls them through pointers.
+tree_work_size_c = PyCapsule_New(<void *>jp_tree_work_size, NULL, NULL)
+tree_log_prob_c = PyCapsule_New(<void *>jp_tree_log_prob, NULL, NULL)
+tree_marginals_c = PyCapsule_New(<void *>jp_tree_marginals, NULL, NULL)
 
 
 cdef object _check(int status):

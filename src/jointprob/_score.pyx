@@ -6,11 +6,13 @@ from cpython.buffer cimport (
     Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport (
-    PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext,
+    PyCapsule_GetContext, PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetContext,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
+
+from jointprob import _density, _encode, _joint
 
 
 cdef extern from "score.h" nogil:
@@ -86,6 +88,14 @@ cdef extern from "score.h" nogil:
         int64_t at
         int64_t size
 
+    ctypedef struct jp_score_stages:
+        void *encode_column
+        void *gauss_work_size
+        void *gauss_leaf
+        void *tree_work_size
+        void *tree_log_prob
+        void *tree_marginals
+
     ctypedef struct jp_scorer:
         int64_t n_columns
         int64_t n_codes
@@ -105,6 +115,7 @@ cdef extern from "score.h" nogil:
         const jp_marginal *marginals
         const jp_score_member *members
         const jp_score_output *outputs
+        const jp_score_stages *stages
 
     ctypedef struct jp_score_api:
         int64_t version
@@ -116,6 +127,18 @@ cdef extern from "score.h" nogil:
     int jp_score_rows(const jp_scorer *, const double *, int64_t, int64_t, void *,
                       double *) noexcept
 
+
+cdef void *_pointer(capsule) except NULL:
+    return PyCapsule_GetPointer(capsule, NULL)
+
+
+cdef jp_score_stages _stages
+_stages.encode_column = _pointer(_encode.encode_column_c)
+_stages.gauss_work_size = _pointer(_density.gauss_work_size_c)
+_stages.gauss_leaf = _pointer(_density.gauss_leaf_c)
+_stages.tree_work_size = _pointer(_joint.tree_work_size_c)
+_stages.tree_log_prob = _pointer(_joint.tree_log_prob_c)
+_stages.tree_marginals = _pointer(_joint.tree_marginals_c)
 
 cdef jp_score_api _api
 _api.version = JP_SCORE_VERSION
@@ -224,6 +247,7 @@ cdef class Kernel:
 
     def __cinit__(self, plan):
         self._keep = plan
+        self.c.stages = &_stages
         self._idle = []
         self._view_columns(plan)
         self._view_members(plan)

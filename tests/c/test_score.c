@@ -26,6 +26,8 @@ typedef struct {
     jp_scorer scorer;
 } model;
 
+static const jp_score_stages stages = JP_SCORE_STAGES;
+
 static const int64_t z_column[D] = {1, 0}; /* not in order */
 
 /* z = x / deviation between -30 and 30 deviations. */
@@ -78,7 +80,7 @@ static void draw_model(model *m, int64_t width, int64_t extra) {
     m->outputs[2] = (jp_score_output){JP_SCORE_LEVELS, 0, 1 + width_of_root, n_levels};
     m->scorer = (jp_scorer){N_COLUMNS, N_CODES, COMPANION, D, N_MEMBERS, N_MEMBERS, 3,
                             1 + width_of_root + n_levels, STATES, N_BLOCKS, p->n_total, D, n_levels,
-                            m->categorical, m->numeric, m->marginals, m->views, m->outputs};
+                            m->categorical, m->numeric, m->marginals, m->views, m->outputs, &stages};
 }
 
 static void free_model(model *m) {

@@ -169,6 +169,8 @@ def _model(plan: Plan) -> Iterator[str]:
     }  # fmt: skip
     for table in ("categorical", "numeric", "marginals", "members", "outputs"):
         numbers[table] = f"model_{table}"
+    numbers["stages"] = "&model_stages"
+    yield "static const jp_score_stages model_stages = JP_SCORE_STAGES;\n"
     fields = ",\n".join(f"    .{field} = {value}" for field, value in numbers.items())
     yield f"static const jp_scorer model = {{\n{fields}\n}};\n"
 
