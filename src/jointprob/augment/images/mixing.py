@@ -115,8 +115,8 @@ class CutMix(Mixing):
     Notes
     -----
     Yun et al. (2019), arXiv 1905.04899; the rectangle has the image's proportions and lies inside
-    it, where the paper cuts it at the edge. Partners are as in `MixUp`. Masks get the same rectangle
-    of the partner's mask.
+    it, where the paper cuts it at the edge. Partners are as in `MixUp`. Masks get the same
+    rectangle of the partner's mask.
 
     Examples
     --------
