@@ -33,6 +33,7 @@ STAGES = {
         "augment_blur",
         "augment_colour",
         "augment_matrix",
+        "augment_mean",
         "augment_mix",
         "augment_move",
         "augment_noise",

@@ -118,9 +118,11 @@ static jp_augment_view placed(const jp_augment_place *place, int32_t dtype, int3
                              0, dtype, channels, 0};
 }
 
+/* And its values aligned: kernels but the copy read and write them as what they are. */
 static int is_packed(const jp_augment_view *view) {
     const int64_t item = jp_augment_item(view->dtype);
-    return view->pixel_stride == item * view->channels && view->channel_stride == item;
+    return view->pixel_stride == item * view->channels && view->channel_stride == item
+        && (intptr_t)view->data % item == 0 && view->row_stride % item == 0;
 }
 
 /* What a step makes of `in`, without data. */

@@ -89,7 +89,8 @@ static void gather(const jp_augment_place *place, int64_t item, int32_t channels
 
 static const uint8_t *packed_row(const jp_augment_place *place, int64_t item, int32_t channels, int64_t y)
 {
-    const int packed = place->pixel_stride == item * channels && (channels == 1 || place->channel_stride == item);
+    const int packed = place->pixel_stride == item * channels && (channels == 1 || place->channel_stride == item)
+                       && place->address % item == 0 && place->row_stride % item == 0;
     return packed ? (const uint8_t *)(uintptr_t)place->address + y * place->row_stride : NULL;
 }
 

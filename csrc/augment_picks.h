@@ -38,8 +38,8 @@ enum { JP_PAIR_GROUPS = 64 };
 
 /* Values between two taps each: left + share (right - left). By groups of sixteen, aligned to lines. */
 typedef struct {
-    int32_t left[JP_PAIR_GROUPS][JP_PICK_LANES], right[JP_PAIR_GROUPS][JP_PICK_LANES];
-    float share[JP_PAIR_GROUPS][JP_PICK_LANES];
+    int32_t left[JP_PAIR_GROUPS * JP_PICK_LANES], right[JP_PAIR_GROUPS * JP_PICK_LANES];
+    float share[JP_PAIR_GROUPS * JP_PICK_LANES];
     int32_t base[JP_PAIR_GROUPS];
 } __attribute__((aligned(64))) jp_pairs;
 
@@ -51,13 +51,13 @@ JP_INLINE int64_t jp_pairs_fill(const int32_t *left, const int32_t *right, const
     const int64_t n_values = n * channels, padded = (n_values + JP_PICK_LANES - 1) / JP_PICK_LANES * JP_PICK_LANES;
     int32_t span = 0;
     for (int64_t i = 0, x = 0, c = 0; i < padded; i++) {
-        p->left[0][i] = left[x] + (int32_t)c;
-        p->right[0][i] = right[x] + (int32_t)c;
-        p->share[0][i] = share[x];
+        p->left[i] = left[x] + (int32_t)c;
+        p->right[i] = right[x] + (int32_t)c;
+        p->share[i] = share[x];
         if (++c == channels) c = 0, x += x + 1 < n;
     }
     for (int64_t g = 0; g * JP_PICK_LANES < n_values; g++) {
-        int32_t low = INT32_MAX, high = 0, *l = p->left[g], *r = p->right[g];
+        int32_t low = INT32_MAX, high = 0, *l = p->left + g * JP_PICK_LANES, *r = p->right + g * JP_PICK_LANES;
         for (int k = 0; k < JP_PICK_LANES; k++) {
             const int32_t least = l[k] < r[k] ? l[k] : r[k], greatest = l[k] < r[k] ? r[k] : l[k];
             low = least < low ? least : low;
@@ -115,10 +115,11 @@ JP_WIDE static inline void jp_pairs_mix(const float *row, const jp_pairs *p, int
 {
     for (int64_t g = 0; n > 0; g++, n -= JP_PICK_LANES, out += JP_PICK_LANES * jp_augment_item(type)) {
         const float *at = row + p->base[g];
-        const __m512i l = _mm512_load_si512(p->left[g]), r = _mm512_load_si512(p->right[g]);
+        const __m512i l = _mm512_load_si512(p->left + g * JP_PICK_LANES);
+        const __m512i r = _mm512_load_si512(p->right + g * JP_PICK_LANES);
         const __m512 left = far ? jp_pick_far(at, l) : jp_pick_near(at, l);
         const __m512 right = far ? jp_pick_far(at, r) : jp_pick_near(at, r);
-        const __m512 part = _mm512_mul_ps(_mm512_load_ps(p->share[g]), _mm512_sub_ps(right, left));
+        const __m512 part = _mm512_mul_ps(_mm512_load_ps(p->share + g * JP_PICK_LANES), _mm512_sub_ps(right, left));
         jp_pair_store(_mm512_add_ps(left, part), type, n, out);
     }
 }

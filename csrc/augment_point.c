@@ -3,6 +3,7 @@
    On uint8 the maps from bytes to bytes are run once on the 256 values and become a table, so that
    the fused result is that of the steps one after the other, bit for bit. Other types go from map to
    map in chunks that stay in L1. uint8 and uint16 are rounded to nearest, ties to even, and saturated. */
+#include "augment_mean.h"
 #include "augment_rows.h"
 #include "augment_stream.h"
 #include "table_bytes.h"
@@ -87,84 +88,11 @@ static void tabulate(const jp_augment_step *step, int64_t image, double mean, ui
     for (int v = 0; v < 256; v++) table[v] = rounded_u8(values[v]);
 }
 
-typedef uint16_t u16x16 __attribute__((vector_size(32)));
-
-/* Sum of bytes: pairs of them in lanes of 16 bits, in chunks that these can hold. */
-JP_INLINE int64_t sum_bytes(const uint8_t *x, int64_t n)
-{
-    int64_t total = 0, i = 0;
-    while (n - i >= 32) {
-        const int64_t end = n - i < 128 * 32 ? n - 31 : i + 128 * 32 - 31;
-        u16x16 lanes = {0}, v;
-        for (; i < end; i += 32) {
-            memcpy(&v, x + i, sizeof v);
-            lanes += (v & 255) + (v >> 8);
-        }
-        for (int k = 0; k < 16; k++) total += lanes[k];
-    }
-    for (; i < n; i++) total += x[i];
-    return total;
-}
-
-/* Adds the sum of n values but NaN, and their number. */
-JP_CLONES
-static void sum_row(const void *row, int32_t type, int64_t n, double *sum, double *count)
-{
-    const uint16_t *u16 = row;
-    const float *f32 = row;
-    int64_t whole = 0, missing = 0;
-    double total = 0;
-    if (type == JP_U8)
-        whole = sum_bytes(row, n);
-    else if (type == JP_U16)
-        for (int64_t i = 0; i < n; i++) whole += u16[i];
-    else
-#pragma omp simd reduction(+ : total, missing)
-        for (int64_t i = 0; i < n; i++) {
-            missing += f32[i] != f32[i];
-            total += f32[i] == f32[i] ? f32[i] : 0;
-        }
-    *sum += total + (double)whole;
-    *count += (double)(n - missing);
-}
-
-static double mean_of(const jp_augment_view *view)
-{
-    double sum = 0, count = 0;
-    for (int64_t y = 0; y < view->height; y++)
-        sum_row(jp_augment_row(view, y), view->dtype, view->width * view->channels, &sum, &count);
-    return count > 0 ? sum / count : 0;
-}
-
 JP_CLONES
 static void look_up(const uint8_t *x, const uint8_t *table, int64_t n, int streams, uint8_t *out)
 {
     const int64_t done = jp_has_table_bytes() ? jp_table_bytes(x, table, n, streams, out) : 0;
     jp_look_up(x + done, table, n - done, out + done);
-}
-
-JP_CLONES
-static int64_t sum_levels(const uint8_t *x, const uint8_t *table, int64_t n)
-{
-    uint8_t levels[CHUNK];
-    int64_t total = 0, i = 0;
-    if (jp_has_table_bytes()) total = jp_table_sum(x, table, n, &i);
-    for (int64_t take; i < n; i += take) {
-        take = n - i < CHUNK ? n - i : CHUNK;
-        jp_look_up(x + i, table, take, levels);
-        total += sum_bytes(levels, take);
-    }
-    return total;
-}
-
-/* The mean of bytes as a table makes them: added exactly, many rows at once. */
-static double mean_level(const jp_augment_view *view, const uint8_t *table)
-{
-    int64_t sum = 0;
-    const int64_t width = view->width * view->channels, rows = jp_augment_whole(view) ? view->height : 1;
-    for (int64_t y = 0; y < view->height; y += rows)
-        sum += sum_levels(jp_augment_row(view, y), table, rows * width);
-    return (double)sum / (double)(view->height * width);
 }
 
 /* The table of all steps that make bytes of bytes. */
@@ -175,7 +103,7 @@ static void fill_table(chain *c, const jp_augment_step *const *steps, int64_t n_
     for (; c->n_tabulated < n_steps && steps[c->n_tabulated]->dtype == JP_U8; c->n_tabulated++) {
         const jp_augment_step *step = steps[c->n_tabulated];
         const int contrast = step->kind == JP_AUGMENT_CONTRAST && in != NULL;
-        tabulate(step, image, contrast ? mean_level(in, c->table) : 0, c->table);
+        tabulate(step, image, contrast ? jp_mean_level(in, c->table) : 0, c->table);
     }
 }
 
@@ -195,7 +123,7 @@ int jp_augment_maps_begin(const jp_augment_at *at, const jp_augment_step *const 
     c->mean = 0;
     c->n_tabulated = 0;
     if (dtype == JP_U8) fill_table(c, steps, n_steps, at->image, in);
-    else if (steps[0]->kind == JP_AUGMENT_CONTRAST && in != NULL) c->mean = mean_of(in);
+    else if (steps[0]->kind == JP_AUGMENT_CONTRAST && in != NULL) c->mean = jp_mean(in);
     for (int64_t s = 0, slot = 0; s < n_steps && slot < SLOTS; s++) {
         if (steps[s]->kind != JP_AUGMENT_AFFINE) continue;
         const double *p = parameters_of(steps[s], at->image);

@@ -7,7 +7,7 @@
 
 #include "augment_lanes.h"
 
-enum { BLOCK = 32 };    /* rows fetched ahead */
+enum { BLOCK = 32, SMALL = 16384 };    /* rows fetched ahead; bytes of an image that is copied */
 
 /* ---- which pixels of a row ------------------------------------------------------------- */
 
@@ -163,8 +163,10 @@ static void fill_pixels(const jp_augment_window *w, int64_t size, uint8_t *out, 
         memcpy(out + done, out, done < n_bytes - done ? done : n_bytes - done);
 }
 
-static void warp_one_row(const jp_augment_window *w, const jp_augment_view *in, const warp_row *r,
-                         int64_t width, int32_t interpolation) {
+/* w: outside of it, and of its neighbours, is the border alone; seen: what may be read. */
+static void warp_one_row(const jp_augment_window *w, const jp_augment_window *seen,
+                         const jp_augment_view *in, const warp_row *r, int64_t width,
+                         int32_t interpolation) {
     const int64_t reach = interpolation == JP_BILINEAR ? ONE : 0;
     int64_t first = 0, last = width;
     if (w->border == JP_BORDER_CONSTANT) {
@@ -173,10 +175,30 @@ static void warp_one_row(const jp_augment_window *w, const jp_augment_view *in, 
         fill_pixels(w, in->pixel_stride, r->out, 0, first);
         fill_pixels(w, in->pixel_stride, r->out, last, width);
     }
-    if (interpolation == JP_NEAREST) nearest_row(w, in, r, first, last);
-    else if (in->dtype == JP_U8) bilinear_row_u8(w, in, r, first, last);
-    else if (in->dtype == JP_U16) bilinear_row_u16(w, in, r, first, last);
-    else bilinear_row_f32(w, in, r, first, last);
+    if (interpolation == JP_NEAREST) nearest_row(seen, in, r, first, last);
+    else if (in->dtype == JP_U8) bilinear_row_u8(seen, in, r, first, last);
+    else if (in->dtype == JP_U16) bilinear_row_u16(seen, in, r, first, last);
+    else bilinear_row_f32(seen, in, r, first, last);
+}
+
+/* A small image of bytes with its constant border around it: no pixel is at an edge any more, of
+   which small images have many. One column is to spare. Whether it fits. */
+static int pad_small(jp_augment_window *w, jp_augment_view *in, jp_augment_window *seen,
+                     uint8_t *memory) {
+    const int64_t size = in->pixel_stride, width = w->x1 - w->x0, height = w->y1 - w->y0;
+    const int64_t row = (width + 3) * size;
+    if (w->border != JP_BORDER_CONSTANT || in->dtype != JP_U8 || in->channels > 4
+        || (height + 2) * row > SMALL)
+        return 0;
+    fill_pixels(w, size, memory, 0, (height + 2) * (width + 3));
+    for (int64_t y = 0; y < height; y++)
+        memcpy(memory + (y + 1) * row + size, jp_augment_row(in, w->y0 + y) + w->x0 * size,
+               (size_t)(width * size));
+    *in = (jp_augment_view){memory, height + 2, width + 3, row, size, 1, 0, JP_U8, in->channels, 0};
+    w->x0 = w->y0 = 1, w->x1 = width + 1, w->y1 = height + 1;
+    *seen = *w;
+    seen->x0 = seen->y0 = 0, seen->x1++, seen->y1++;
+    return 1;
 }
 
 /* Rows of the source crossed by output rows [first, last): they are read askew, which no
@@ -196,19 +218,25 @@ JP_INLINE void prefetch_source(const double *m, const jp_augment_window *w,
     }
 }
 
-static void warp_rows(const double *m, const jp_augment_window *w, const jp_augment_view *in,
-                     const jp_augment_view *out, int64_t first, int64_t last,
-                     int32_t interpolation) {
+static void warp_rows(const double *m, jp_augment_window *w, const jp_augment_view *from,
+                      const jp_augment_view *out, int64_t first, int64_t last,
+                      int32_t interpolation) {
+    uint8_t memory[SMALL];
+    jp_augment_view in = *from;
+    jp_augment_window seen = *w;
+    const int64_t x0 = w->x0, y0 = w->y0;
+    const int small = interpolation == JP_BILINEAR && pad_small(w, &in, &seen, memory);
+    const int64_t right = small ? (1 - x0) * ONE : 0, down = small ? (1 - y0) * ONE : 0;
     const double half = interpolation == JP_NEAREST ? 0.5 : 0.0, one = 0x1p32;
     warp_row r = {0, 0, llround(m[0] * one), llround(m[3] * one), NULL};
     for (int64_t y = first; y < last; y++) {
-        r.x = llround((m[1] * (double)y + m[2] + half) * one);
-        r.y = llround((m[4] * (double)y + m[5] + half) * one);
+        r.x = llround((m[1] * (double)y + m[2] + half) * one) + right;
+        r.y = llround((m[4] * (double)y + m[5] + half) * one) + down;
         r.out = jp_augment_row(out, y);
-        if (y == first) prefetch_source(m, w, in, out->width, y, y + BLOCK);
-        if ((y - first) % BLOCK == 0)
-            prefetch_source(m, w, in, out->width, y + BLOCK, y + 2 * BLOCK);
-        warp_one_row(w, in, &r, out->width, interpolation);
+        if (!small && y == first) prefetch_source(m, w, &in, out->width, y, y + BLOCK);
+        if (!small && (y - first) % BLOCK == 0)
+            prefetch_source(m, w, &in, out->width, y + BLOCK, y + 2 * BLOCK);
+        warp_one_row(w, &seen, &in, &r, out->width, interpolation);
     }
 }
 
