@@ -47,7 +47,7 @@ SETS = {
     "mnist_test": stored("mnist_test"),
     "fashion_mnist_test": stored("fashion_mnist_test"),
 }
-NOISE = GaussianNoise((0, SIGMA))
+NOISE = GaussianNoise((0, SIGMA))  # these were tried on a few seeds of these very sets
 WEAK = [Affine(rotate=5, translate=0.75 / 28, scale=(0.95, 1.05)), NOISE]
 STRONG = [Affine(rotate=10, translate=1.5 / 28, scale=(0.9, 1.1)), NOISE]
 
