@@ -37,6 +37,7 @@ __all__ = ["fit", "predict", "predict_proba", "sample", "score_samples"]
 Part = TypeVar("Part")
 
 LARGE_GRAPH = "distributed.admin.large-graph-warning-threshold"
+LOST_WORKER = "distributed.deploy.lost-worker-timeout"  # soon over on a busy machine
 SAMPLE_ROWS = 100_000  # of a partition of `sample`
 
 
@@ -161,6 +162,7 @@ def _client_for(client: Any) -> Iterator[Any]:
             client = distributed.Client.current()
         except ValueError:
             with (
+                dask.config.set({LOST_WORKER: "10 minutes"}),
                 distributed.LocalCluster(threads_per_worker=1, dashboard_address=":0") as cluster,
                 distributed.Client(cluster) as own,
             ):
