@@ -37,6 +37,7 @@ __all__ = ["fit", "predict", "predict_proba", "sample", "score_samples"]
 Part = TypeVar("Part")
 
 LARGE_GRAPH = "distributed.admin.large-graph-warning-threshold"
+LOST_WORKER = "distributed.deploy.lost-worker-timeout"  # soon over on a busy machine
 SAMPLE_ROWS = 100_000  # of a partition of `sample`
 
 
@@ -112,7 +113,7 @@ def fit(estimator: Any, X: Any, client: Any = None) -> Any:
     `JEPADensity.fit` on the partitions as batches, bit for bit where the processors are alike.
 
     The other estimators keep trees grown on the rows themselves, for which no statistics of bounded
-    size stand in: fit them to a sample, ``estimator.fit(*sample of X and y*)``, and `predict`.
+    size stand in: fit them to a sample that memory holds, then `predict`.
 
     Examples
     --------
@@ -161,6 +162,7 @@ def _client_for(client: Any) -> Iterator[Any]:
             client = distributed.Client.current()
         except ValueError:
             with (
+                dask.config.set({LOST_WORKER: "10 minutes"}),
                 distributed.LocalCluster(threads_per_worker=1, dashboard_address=":0") as cluster,
                 distributed.Client(cluster) as own,
             ):
@@ -312,7 +314,7 @@ def sample(estimator: Any, n_samples: int, random_state: Any = None) -> Any:
 
 
 def _draw(joint: Joint, start: int, stop: int, seed: int) -> Any:
-    rows = joint.sample_rows(start, stop, seed, n_jobs=1)
+    rows = joint._sample_rows(start, stop, seed, n_jobs=1)
     return rows if joint.schema.container == "numpy" else _as_pandas(rows)
 
 

@@ -265,7 +265,9 @@ def encodings_of(
     n_jobs, atoms
         As `fit_encodings`.
     """
-    categorical, numeric = schema.categorical, schema.numeric
+    kinds = [column.kind for column in schema.columns]
+    categorical = tuple(j for j, kind in enumerate(kinds) if kind == "categorical")
+    numeric = tuple(j for j, kind in enumerate(kinds) if kind == "numeric")
     levels = tuple(len(schema.columns[j].levels) for j in categorical)
     settled = atoms or (None,) * len(numeric)
     fits = run_blocks(

@@ -80,7 +80,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     equal fits whatever the order of their rows, and whole weights give the fit of repeated rows,
     bit for bit unless they add up to more than four times the rows and 100,000.
 
-    Batches are passed over three to six times, in memory of a few batches, a sample and the joint.
+    Batches are passed over two to five times, in memory of a few batches, a sample and the joint.
     Up to 131,072 rows this gives the fit of one table. Of more rows, 131,072 are drawn by their
     number to choose and start the joint, and all rows then move its tables (EM, stopped on rows
     held out). How rows are cut into batches changes nothing but the rounding of sums and, in

@@ -539,9 +539,9 @@ class Joint:
         """
         if n < 0 or n != int(n):
             raise ValueError(f"n={n}; allowed are integers from 0")
-        return self.sample_rows(0, int(n), seed_of(random_state), n_jobs=n_jobs)
+        return self._sample_rows(0, int(n), seed_of(random_state), n_jobs=n_jobs)
 
-    def sample_rows(self, start: int, stop: int, seed: int, *, n_jobs: int | None = None) -> Any:
+    def _sample_rows(self, start: int, stop: int, seed: int, *, n_jobs: int | None = None) -> Any:
         """Rows start..stop of the sample of a seed, as `sample` draws them."""
         nothing = Given(read_rows({}, self.schema, partial=True))
         passes = self._passes(nothing, n_jobs)

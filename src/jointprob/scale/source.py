@@ -108,8 +108,9 @@ def _holds_batches(X: Any) -> bool:
 
 
 def _is_table(X: Any) -> bool:
-    columns = isinstance(X, Mapping) or hasattr(X, "columns")
-    return columns or (isinstance(X, np.ndarray) and X.ndim == 2)
+    if isinstance(X, Mapping):
+        return any(np.ndim(column) == 1 for column in X.values())
+    return hasattr(X, "columns") or (isinstance(X, np.ndarray) and X.ndim == 2)
 
 
 def count_rows(batch: Any) -> int:
