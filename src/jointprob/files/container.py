@@ -149,11 +149,12 @@ def _map(file: BinaryIO) -> memory_map.mmap:
 
 
 def _read_header(file: BinaryIO, length: int, size: int) -> dict[str, Any]:
-    """The header; ValueError where its objects would take much more memory than the file is large."""
+    """The header; ValueError where its objects would take much more memory than the file."""
     text = str(file.read(length), "utf-8")
     if PART_BYTES * (text.count("[") + text.count("{")) > MOST_TIMES * size + FEW_BYTES:
         raise ValueError("the header has too many parts for its size")
-    return parse(text)
+    header: dict[str, Any] = parse(text)
+    return header
 
 
 def parse(text: str, kind: type = dict) -> Any:
