@@ -3,8 +3,8 @@
     python examples/a_stream_with_drift.py
 
 A machine reports its load, its temperature and its mode. After 1,500 reports its thermometer is
-swapped for another machine's. No column looks other than before: each temperature is a usual one, only
-not under this load.
+swapped for another machine's. No column looks other than before: each temperature is a usual one,
+only not under this load.
 """
 
 import numpy as np
