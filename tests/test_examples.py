@@ -60,6 +60,15 @@ def test_c_says_what_python_says(capsys, monkeypatch):
     assert "20 rows" in out and "strangest: row 19" in out
 
 
+def test_a_stream_raises_an_alarm_where_it_drifts(capsys, monkeypatch):
+    out = run("a_stream_with_drift.py", capsys, monkeypatch)
+    before, after = map(float, re.findall(r"mean temperature (\S+)", out))
+    assert abs(after - before) < 2
+    row, began = map(int, re.search(r"after row (\d+): since row (\d+)", out).groups())
+    assert 1500 < row <= 1800 and abs(began - 1500) <= 150
+    assert re.search(r"temperature: \+\d", out)
+
+
 def test_workers_answer_from_a_file():
     command = [sys.executable, str(FOLDER / "predictions_from_a_file.py")]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -123,6 +123,8 @@ def test_headers_compile_alone(tmp_path):
 def test_versions_name_every_package():
     assert set(PACKAGES) < set(versions())
     assert versions()["numpy"] != "not installed"
+    assert int(versions()["threads"]) >= 1
+    assert versions()["kernels"] in ("one build", "x86-64-v1", "x86-64-v3", "x86-64-v4")
 
 
 def test_command_line_without_a_command_shows_the_usage(capsys):

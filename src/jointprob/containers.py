@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, cast
@@ -16,6 +16,8 @@ from sklearn.utils import check_array
 
 from jointprob.cells import Cells, Numbers, read_array, read_series
 from jointprob.schema import Container, preview
+
+PLAIN = ("bool", "float32", "float64", *(f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64)))
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,39 @@ def _from_frame(frame: nw.DataFrame[Any]) -> Found:
     if container not in ("pandas", "polars", "pyarrow"):
         raise TypeError(f"{container} frames are not supported; allowed: pandas, polars, pyarrow")
     names = [int(name) if isinstance(name, Integral) else name for name in frame.columns]
-    cells = [read_series(frame[:, j], name) for j, name in enumerate(names)]
+    if container == "pandas":
+        cells = _from_pandas(frame.to_native(), names)
+    else:
+        columns = cast("Iterator[nw.Series[Any]]", frame.iter_columns())
+        cells = [read_series(one, name) for one, name in zip(columns, names, strict=True)]
     return Found(cast(Container, container), names, cells, len(frame))
+
+
+def _from_pandas(frame: Any, names: list[Any]) -> list[Cells]:
+    plain = _plain_columns(frame, names)
+    return [
+        plain[j]
+        if j in plain
+        else read_series(nw.from_native(frame.iloc[:, j], series_only=True), name)
+        for j, name in enumerate(names)
+    ]
+
+
+def _plain_columns(frame: Any, names: list[Any]) -> dict[int, Cells]:
+    """Columns of a pandas frame that are plain NumPy numbers, taken out by dtype.
+
+    One by one they cost 0.1 ms each: a third of a second on a frame of 2,000 columns.
+    """
+    places: dict[str, list[int]] = {}
+    for j, dtype in enumerate(map(str, frame.dtypes.tolist())):
+        if dtype in PLAIN:
+            places.setdefault(dtype, []).append(j)
+    cells: dict[int, Cells] = {}
+    for dtype, columns in places.items():
+        values = np.asfortranarray(frame.iloc[:, columns].to_numpy())
+        wide = values.astype(np.float64, copy=False) if dtype == "float32" else values
+        cells |= {j: Numbers(names[j], dtype, wide[:, k]) for k, j in enumerate(columns)}
+    return cells
 
 
 def _from_dict(X: Mapping[Any, Any], name: str) -> Found:

@@ -6,6 +6,9 @@ import platform
 import sys
 from pathlib import Path
 
+from jointprob._machine import cpu_level
+from jointprob.threads import n_threads
+
 PACKAGES = (
     "jointprob", "numpy", "scipy", "scikit-learn", "narwhals", "joblib",
     "pandas", "polars", "pyarrow", "numba", "onnx", "matplotlib",
@@ -39,8 +42,9 @@ def versions() -> dict[str, str]:
     Returns
     -------
     versions : dict of str to str
-        Python, the machine, its number of CPUs, and every package that ``jointprob`` can meet;
-        ``"not installed"`` for those that are absent.
+        Python, the machine, its number of CPUs, the threads that ``n_jobs=None`` means, the level
+        of x86-64 whose kernels run (``"one build"`` where there is no choice), and every package
+        that ``jointprob`` can meet; ``"not installed"`` for those that are absent.
 
     Examples
     --------
@@ -52,6 +56,8 @@ def versions() -> dict[str, str]:
         "python": sys.version.split()[0],
         "machine": platform.platform(),
         "cpus": str(os.cpu_count()),
+        "threads": str(n_threads()),
+        "kernels": _kernels(),
     }
     return machine | {package: _version(package) for package in PACKAGES}
 
@@ -68,6 +74,11 @@ def show_versions() -> None:
     """
     for name, version in versions().items():
         print(f"{name:<13} {version}")
+
+
+def _kernels() -> str:
+    level = cpu_level()
+    return f"x86-64-v{level}" if level else "one build"
 
 
 def _version(package: str) -> str:
