@@ -200,8 +200,8 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         predicted worst of late, each row before it was learnt, give way to trees grown on the last
         8,000 rows, which are kept. Discriminants of running sums predict beside them, and half of
         the trees also see how far numbers are from where they have been of late: rows come in the
-        order of the stream, in a batch too. Each is believed as far as it has predicted well. After `fit` the fitted model goes on predicting beside these
-        trees, as long as it is believed.
+        order of the stream, in a batch too. Each is believed as far as it has predicted well. After
+        `fit` the fitted model goes on predicting beside these, as long as it is believed.
 
         ``joint_`` is learnt from the rows kept when it is first asked for, or is the joint of
         `fit` moved by them. There are no `feature_importances_` and no `fine_tune` after this.
