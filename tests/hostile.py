@@ -201,7 +201,7 @@ def ask(model):
     joint.sample(3, random_state=0)
     if hasattr(model, "predict_distribution"):
         model.predict_distribution(rows).interval(0.9)
-    if hasattr(model, "partial_fit") and not hasattr(model, "classes_"):
+    if hasattr(model, "partial_fit") and not hasattr(model, "predict"):
         model.partial_fit(rows)
         model.score_samples(rows)
 

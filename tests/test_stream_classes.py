@@ -182,7 +182,7 @@ def test_what_is_not_there_after_a_stream():
 def test_a_level_of_where_the_numbers_have_been_helps():
     """The class is whether a number rises above where it has been of late, wherever that is."""
     rng = np.random.default_rng(0)
-    level = np.repeat(np.cumsum(rng.normal(0, 3, 30)), 50)
+    level = np.repeat(np.cumsum(rng.normal(0, 3, 10)), 150)
     x = level + rng.normal(size=1500)
     X, y = np.column_stack([x, rng.normal(size=1500)]), x > level
     model = JEPAClassifier(random_state=0)
@@ -190,4 +190,4 @@ def test_a_level_of_where_the_numbers_have_been_helps():
     for rows_ in np.array_split(np.arange(1500), 60):
         hits.append(model.score(X[rows_], y[rows_]) if len(hits) else 0)
         model.partial_fit(X[rows_], y[rows_])
-    assert np.mean(hits[30:]) > 0.6
+    assert np.mean(hits[30:]) > 0.62

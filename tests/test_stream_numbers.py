@@ -50,9 +50,11 @@ def test_it_learns_means_and_spreads(model):
 
 
 def test_it_keeps_up_when_everything_turns_and_moves(model):
-    X, y = rows(1800, 2, sign=-1.0)
-    learn(model.set_params(half_life=200), X[:1500], y[:1500] + 5)
-    assert model.score(X[1500:], y[1500:] + 5) > 0.8
+    X, y = rows(1300, 2, sign=-1.0)
+    y = y + 5
+    assert model.score(X, y) < -5
+    learn(model.set_params(half_life=200), X[:1000], y[:1000])
+    assert model.score(X[1000:], y[1000:]) > 0.4
 
 
 def test_it_goes_on_from_a_fit():

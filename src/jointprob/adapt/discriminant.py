@@ -16,6 +16,7 @@ from jointprob.adapt.stream import kept_share
 from jointprob.joint.tree import Floats
 
 HALF_LIVES = (400.0, 2000.0, 1000.0)  # the last one sees distances from the trend as well
+MOST_COLUMNS = 300  # numeric ones, beyond which there is no discriminant
 FIRST_ROWS = 100  # that say where columns lie and in what unit
 RIDGE = 1e-3  # of each column's variance, added to that within classes
 FARTHEST = 50.0  # units from the centre, beyond which a cell says no more

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from jointprob.adapt.discriminant import HALF_LIVES, Discriminant
+from jointprob.adapt.discriminant import HALF_LIVES, MOST_COLUMNS, Discriminant
 from jointprob.adapt.forest import ForestStream
 from jointprob.adapt.generation import Codes, Shares
 from jointprob.adapt.recent import KeepsJoint, recent_joint
@@ -57,7 +57,8 @@ class LabelStream(KeepsJoint):
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
-        said = self._others(table, len(self.forest.class_rows), n_jobs)
+        n_classes = len(self.forest.class_rows)
+        said = self._others(table, self._seen(table), n_classes, n_jobs)
         return self.forest.log_proba(table, n_jobs, said)
 
     def explain(
@@ -76,19 +77,18 @@ class LabelStream(KeepsJoint):
         n_jobs: int | None = None,
     ) -> LabelStream:
         """The stream after a batch; see `ForestStream.learn`."""
-        ready = self._ready(table, n_classes)
-        said = ready._others(table, n_classes, n_jobs)
+        seen = self._seen(table)
+        ready = self._ready(seen, n_classes)
+        said = ready._others(table, seen, n_classes, n_jobs)
         forest = ready.forest.learn(table, label, weight, n_classes, half_life, n_jobs, said)
-        seen = ready._seen(table)
         moved = [d.after(s, label, weight) for d, s in zip(ready.discriminants, seen, strict=True)]
         return replace(ready, forest=forest, discriminants=tuple(moved))._without_the_outdone()
 
-    def _ready(self, table: Table, n_classes: int) -> LabelStream:
+    def _ready(self, seen: list[Floats], n_classes: int) -> LabelStream:
         """With discriminants that know all classes, the first ones if there are none."""
-        if self.discriminants or not table.schema.numeric:
+        if self.discriminants or not seen:
             known = tuple(d.widened(n_classes) for d in self.discriminants)
             return replace(self, discriminants=known)
-        seen = self._seen(table)
         new = [
             Discriminant.empty(cells, n_classes, half_life)
             for cells, half_life in zip(seen, HALF_LIVES, strict=True)
@@ -100,15 +100,16 @@ class LabelStream(KeepsJoint):
         """Cells that each discriminant sees."""
         numeric = table.schema.numeric
         own = [table.columns[j] for j in numeric]
-        if not own:
+        if not own or len(own) > MOST_COLUMNS:
             return []
         cells = np.stack([*own, *self.forest.trend.distances(table)], axis=1)
         return [cells[:, : len(own)], cells[:, : len(own)], cells]
 
-    def _others(self, table: Table, n_classes: int, n_jobs: int | None) -> list[Shares]:
+    def _others(
+        self, table: Table, seen: list[Floats], n_classes: int, n_jobs: int | None
+    ) -> list[Shares]:
         """What the discriminants say, and at last the model from before."""
-        seen = self._seen(table) if self.discriminants else []
-        said = [d.shares(cells) for d, cells in zip(self.discriminants, seen, strict=True)]
+        said = [d.shares(cells) for d, cells in zip(self.discriminants, seen, strict=False)]
         if self.before is None or self.fitted is None:
             return said
         own = np.exp(self.before.log_proba(recast(table, self.fitted.schema), n_jobs))

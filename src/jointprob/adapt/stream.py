@@ -21,6 +21,7 @@ from jointprob.schema import Schema
 from jointprob.table import Table
 
 BATCH_ROWS = 512
+PRIOR_SHARE = 0.05  # of the pseudo-counts: those of the fit are in its expected counts already
 IMPOSSIBLE = -1e6  # nats: a row that no tree allows says nothing of their weights
 
 
@@ -184,7 +185,7 @@ def _learn(
     start: Start, rows: Rows, plan: Plan, n_before: float, half_life: float | None
 ) -> Floats:
     """Move a tree, batch by batch; log densities of the rows in z before each was learnt."""
-    run = Refinement(start, rows, plan, n_before)
+    run = Refinement(start, rows, _weaker(plan), n_before)
     scores = []
     for batch in _batches(len(rows)):
         part = rows.take(batch)
@@ -197,6 +198,16 @@ def _learn(
         run.level_share[:] = level_shares(start.tree, run.emission, run.total)
         run.maximise(n, n / run.total)
     return np.concatenate(scores)
+
+
+def _weaker(plan: Plan) -> Plan:
+    """With few pseudo-counts: what the fit shrank must not be shrunk again by every batch."""
+    return replace(
+        plan,
+        smoothing=PRIOR_SHARE * plan.smoothing,
+        emission_smoothing=PRIOR_SHARE * plan.emission_smoothing,
+        shrinkage=PRIOR_SHARE * plan.shrinkage,
+    )
 
 
 def _batches(n_rows: int) -> list[NDArray[np.int64]]:

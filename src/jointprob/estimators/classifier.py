@@ -53,7 +53,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         importance, not repeats.
     random_state : int, RandomState or None
     half_life : float or None
-        Rows after which the leaves of `partial_fit` count a row half; None never forgets.
+        Rows after which `partial_fit` counts a row half in its trees; None never forgets.
     n_jobs : int or None
         Threads, None for all cores. No result depends on it.
     verbose : int
@@ -202,8 +202,10 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
 
         A forest keeps up with the stream: its leaves count every row, and the trees that have
         predicted worst of late, each row before it was learnt, give way to trees grown on the last
-        8,000 rows, which are kept. After `fit` the fitted model goes on predicting beside these
-        trees, as long as it is believed.
+        8,000 rows, which are kept. Discriminants of running sums predict beside them, and half of
+        the trees also see how far numbers are from where they have been of late: rows come in the
+        order of the stream, in a batch too. Each is believed as far as it has predicted well. After
+        `fit` the fitted model goes on predicting beside these, as long as it is believed.
 
         ``joint_`` is learnt from the rows kept when it is first asked for, or is the joint of
         `fit` moved by them. There are no `feature_importances_` and no `fine_tune` after this.

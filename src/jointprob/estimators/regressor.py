@@ -46,7 +46,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         Which columns are categorical; "from_dtype" takes category, string, object and bool.
     random_state : int, RandomState or None
     half_life : float or None
-        Rows after which the leaves of `partial_fit` count a row half; None never forgets.
+        Rows after which `partial_fit` counts a row half in its trees; None never forgets.
     n_jobs : int or None
         Threads, None for all cores. No result depends on it.
     verbose : int

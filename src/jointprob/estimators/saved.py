@@ -32,10 +32,10 @@ class Saved:
         version, class, parameters, schema, training. Equal estimators give equal files. What
         `set_output` set is not kept.
 
-        The stream of a classifier's `partial_fit` is saved with the recent rows that it keeps, and
-        goes on as if it had never been saved. That of a density is not: the file holds its
-        ``joint_`` and no rows, and `partial_fit` of the loaded density goes on from that joint, as
-        after `fit`.
+        The stream of a classifier's or regressor's `partial_fit` is saved with the recent rows that
+        it keeps, and goes on as if it had never been saved. That of a density is not: the file
+        holds its ``joint_`` and no rows, and `partial_fit` of the loaded density goes on from that
+        joint, as after `fit`.
 
         Examples
         --------

@@ -121,7 +121,7 @@ def _bin_column(out: Bytes, cells: NDArray[Any], edges: NDArray[Any], categorica
         unknown = (cells < 0) | (cells >= len(edges))
         out[:] = known[np.where(unknown, len(edges), cells)]
         return
-    out[:] = np.searchsorted(edges, cells, side="left")
+    out[:] = edges.searchsorted(cells)  # from the left
     out[np.isnan(cells)] = MISSING_BIN
 
 
