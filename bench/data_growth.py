@@ -18,9 +18,10 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.preprocessing import StandardScaler
 from transfer_sets import load
 
-from jointprob import JEPAClassifier
+from jointprob import JEPAClassifier, JEPADensity
 from jointprob.data import diverse, exhaustion, learning_curve, repetition, select
 from jointprob.data.growth import _log_loss
+from jointprob.data.repetition import Repetition
 
 CURVES = ("adult", "magic", "letter")
 RARE = ("hypothyroid", "annthyroid")
@@ -28,6 +29,7 @@ SHARE = 0.1
 MOST_TEST_ROWS = 5000
 CHOSEN, NOISE, POOL_ROWS, TARGET_ROWS = 500, 0.7, 4000, 300
 RARE_ROWS, LEAST_SHARE = 200, 0.1
+DENSITY_ROWS = 1200
 
 
 def _labelled(options, name: str, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
@@ -119,7 +121,7 @@ def spread(comparison: Comparison) -> str:
 
 
 def repeats(comparison: Comparison) -> str:
-    """Passes of logistic regression by stochastic gradients over the same rows."""
+    """Passes over the same rows: of stochastic gradients, and of a density's batches."""
     rows = []
     for name in comparison.named(("magic", "mnist_test")):
         if name == "magic":
@@ -129,11 +131,20 @@ def repeats(comparison: Comparison) -> str:
             X, y = pair.source.drop(columns=pair.label), pair.source[pair.label].to_numpy()
         model = SGDClassifier(loss="log_loss", alpha=1e-6, random_state=0)
         found = repetition(model, StandardScaler().fit_transform(X), y, random_state=0)
-        after = found.overfits_after or "-"
-        worth = found.effective_rows(4) / found.n_unique
-        rows.append([name, found.n_unique, number(found.half_value), after, number(worth)])
+        rows.append(_repeated(name, found))
+    if comparison.named(("magic",)):
+        X = _labelled(comparison.options, "magic")[0][:DENSITY_ROWS]
+        model = JEPADensity(n_subsets=4, n_trees=1, random_state=0, n_jobs=comparison.options.jobs)
+        found = repetition(model, X, n_passes=8, random_state=0)
+        rows.append(_repeated("magic, JEPADensity", found))
     header = "set | rows | R* | least loss after pass | 4 passes are worth, in rows of one"
     return "### Passes over the same rows\n\n" + table(header, rows)
+
+
+def _repeated(name: str, found: Repetition) -> list:
+    after = found.overfits_after or "-"
+    worth = found.effective_rows(4) / found.n_unique
+    return [name, found.n_unique, number(found.half_value), after, number(worth)]
 
 
 def stock(comparison: Comparison) -> str:

@@ -128,6 +128,17 @@ def test_passes_of_a_linear_model():
     assert found.overfits_after is None or 1 <= found.overfits_after < 8
 
 
+def test_passes_of_a_density():
+    X = np.random.default_rng(0).normal(size=(240, 2))
+    X[:, 1] += 2 * X[:, 0]
+    model = JEPADensity(n_subsets=1, n_trees=1, random_state=0, n_jobs=1)
+    found = repetition(model, X, n_passes=3, random_state=0)
+    assert found.n_unique == 22
+    assert np.isfinite(found.losses).all()
+    assert 22 <= found.effective_rows(3) <= 66
+    assert not hasattr(model, "joint_")
+
+
 def test_repetition_refuses():
     with pytest.raises(TypeError, match="no partial_fit"):
         repetition(Ridge(), np.zeros((100, 2)), np.zeros(100))
