@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 
 Part = TypeVar("Part")
 
-FAN_IN = 16
+FAN_IN = 8
 
 
 class Reduction(Generic[Part]):
     """Merges a stream of parts; holds one at each level of the tree.
 
-    Sixteen parts make one of the next level, first to last, and so on. Sums are rounded and
+    Eight parts make one of the next level, first to last, and so on. Sums are rounded and
     sketches thinned in the same order wherever the parts come from.
 
     Parameters
