@@ -252,8 +252,7 @@ cdef class Tree:
         _check(status)
 
     def check(self, double rounding, int64_t first, int64_t last, double[::1] work):
-        """The table at fault and its block, among blocks first..last; (0, block) if all are sound.
-        """
+        """The table at fault and its block, of blocks first..last; (0, block) if all are sound."""
         cdef int64_t block = 0
         with nogil:
             table = jp_tree_check(&self.c, &self.sizes, rounding, first, last, &work[0], &block)

@@ -205,6 +205,41 @@ static void check_sample(const problem *p, observed *o, int64_t row) {
     free(work), free(leaf);
 }
 
+/* The table that is found when one number of it is another. */
+static int fault_with(const problem *p, float *number, float other) {
+    const jp_tree_sizes sizes = {p->n_transition, p->n_emission, p->n_message, p->n_cell};
+    const float was = *number;
+    double work[MAX_STATES];
+    int64_t block;
+    *number = other;
+    const int table = jp_tree_check(&p->tree, &sizes, 1e-3, 0, N_BLOCKS, work, &block);
+    *number = was;
+    return table;
+}
+
+static void check_check(problem *p) {
+    jp_tree *t = &p->tree;
+    const int64_t last = p->n_transition - 1;
+    const float bad[] = {NAN, INFINITY, -0.1f, 1.1f};
+    CHECK(jp_tree_derive(t, 0, N_BLOCKS) == JP_OK);
+    CHECK(fault_with(p, t->transition, t->transition[0]) == 0);
+    for (int k = 0; k < 4; k++) {
+        CHECK(fault_with(p, t->transition + last, bad[k]) == JP_TABLE_TRANSITION);
+        CHECK(fault_with(p, t->transposed + last, bad[k]) == JP_TABLE_TRANSPOSED);
+        CHECK(fault_with(p, t->emission, bad[k]) == JP_TABLE_EMISSION);
+        if (p->n_message) CHECK(fault_with(p, t->message, bad[k]) == JP_TABLE_MESSAGE);
+    }
+    p->cell[0] += MAX_STATES;
+    CHECK(fault_with(p, t->transition, t->transition[0]) == JP_TABLE_CELL);
+    p->cell[0] -= MAX_STATES;
+    for (int64_t off = -1; off <= p->n_transition; off += p->n_transition + 1) {
+        const int64_t was = p->transition_at[N_BLOCKS - 1];
+        p->transition_at[N_BLOCKS - 1] = off;    /* before its array, or behind it */
+        CHECK(fault_with(p, t->transition, t->transition[0]) == JP_TABLE_TRANSITION);
+        p->transition_at[N_BLOCKS - 1] = was;
+    }
+}
+
 static void test_count_pairs(void) {
     const int32_t from[6] = {0, 1, 1, -1, 2, 0}, to[6] = {1, 0, 0, 1, -1, 1};
     const double weight[6] = {1, 2, 3, 4, 5, 6}, want[6] = {1, 8, 6, 1, 1, 1};
@@ -227,6 +262,7 @@ int main(void) {
             check_log_prob(&p, &o);
             check_marginals(&p, &o);
             if (n_rows[r] > 2) check_impossible(&p, &o, 2);
+            if (r == 0 && !extra[k]) check_check(&p);    /* else emissions are drawn, not shared out */
             if (r == 2)
                 for (int64_t row = 3; row < 7; row++) check_sample(&p, &o, row);
             check_em(&p, &o);
