@@ -40,6 +40,15 @@ def test_counts_are_those_the_tables_follow_from():
             np.testing.assert_allclose(mean, gaussians.means, atol=1e-5)
 
 
+def test_what_the_fit_shrank_is_not_shrunk_again():
+    """A row of next to no weight leaves every density nearly as it was."""
+    X = frame(n_rows=400)
+    model = small(n_subsets=8, n_trees=1).fit(X[:300])
+    before = model.score_samples(X[300:])
+    model.partial_fit(X[:1], sample_weight=[1e-6])
+    np.testing.assert_allclose(model.score_samples(X[300:]), before, atol=0.05)
+
+
 def test_room_for_levels_leaves_the_known_density_as_it_was():
     model = small().fit(frame("categorical", 300))
     member = model.joint_.members[0]

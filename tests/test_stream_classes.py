@@ -5,8 +5,10 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from jointprob import JEPAClassifier, JEPADensity
+from jointprob.adapt.discriminant import Discriminant
 from jointprob.adapt.forest import ForestStream
 from jointprob.table import read_table
 
@@ -156,6 +158,21 @@ def test_the_joint_of_a_fit_goes_on():
     assert model.score_samples(far).mean() > before + 1
     assert len(model.joint_.members) == n_trees
     assert model.joint_.n_rows == 300
+
+
+def test_a_discriminant_is_that_of_the_rows_it_has_seen():
+    """Without forgetting to speak of, in batches or at once, it finds what scikit-learn's does."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, 3000)
+    X = rng.normal(size=(3000, 4)) @ (np.eye(4) + 0.3) + label[:, None] * [1.0, 0, 2, 0]
+    X[:, 1] += 1000
+    found = Discriminant.empty(X[:100], 3, half_life=1e9)
+    for part in np.array_split(np.arange(3000), 30):
+        found = found.after(X[part], label[part], np.ones(len(part)))
+    wanted = LinearDiscriminantAnalysis().fit(X, label).predict_proba(X)
+    np.testing.assert_allclose(found.shares(X), wanted, atol=0.02)
+    wider = found.widened(4).shares(X[:9])
+    assert (wider[:, 3] < 1e-4).all()
 
 
 def test_a_stream_explains():

@@ -27,9 +27,11 @@ SAME_BINS = 8  # generations that share their bins, once there are so many rows
 OTHER_TURNS = (3, 6)  # of eight, in which the kind of generation of less weight grows
 LEAST_PACE = 0.25  # of the usual pace of growth
 PRIOR_ROWS = 1.0  # of all classes together
-RATE = 8.0  # nats of mean loss, times this, by which generations lose weight
+RATE = 8.0  # nats of mean loss, times this, by which generations lose weight,
+NUMBER_RATE = 40.0  # and the same for numbers, whose loss is a share of the prior's
 SHARE = 0.02  # of its weight that every generation gives to all, a batch
 RECENT_ROWS = 500.0  # half-life of what is known of losses
+DRAW_STREAM = 2**40  # second word of the key, and on from there: no two uses share a stream
 POWERS = np.array([1.0, 1.4, 2.0, 2.8, 4.0])  # averages of trees are timid
 TIMID = 0.05  # nats, times the log of a power, that it must gain at first
 
@@ -214,7 +216,7 @@ class ForestStream:
             n_rows=stream.n_rows + n,
             others=log_weights[len(stream.generations) :],
         )
-        return after._grown() if after.is_due() else after
+        return after._grown(half_life is not None) if after.is_due() else after
 
     @property
     def last_is_outdone(self) -> bool:
@@ -263,7 +265,9 @@ class ForestStream:
         if not said:
             return np.zeros(0)
         lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
-        scale = RATE * (1 - kept_share(float(weight.sum()), RECENT_ROWS))
+        scale = (NUMBER_RATE if self.ordered else RATE) * (
+            1 - kept_share(float(weight.sum()), RECENT_ROWS)
+        )
         weights = softmax(self._log_weights - scale * np.array(lost))
         return np.asarray(np.log((1 - SHARE) * weights + SHARE / len(weights)))
 
@@ -281,10 +285,11 @@ class ForestStream:
         )
         return np.asarray(own / max(float(usual.mean()), 1e-9))
 
-    def _grown(self) -> ForestStream:
+    def _grown(self, forgets: bool) -> ForestStream:
         """With a new generation in the place of the worst."""
         part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
+        recent = self._drawn(recent) if forgets else recent
         n_own = len(self.schema)
         own = Table(self.schema, len(recent), recent.table.columns[:n_own])
         *apart, label = recent.table.columns[n_own:]
@@ -294,6 +299,13 @@ class ForestStream:
             seen, label, recent.weight, binning, self.prior, self.ordered, self.seed, self.n_grown
         )
         return self._with(new)
+
+    def _drawn(self, rows: Reservoir) -> Reservoir:
+        """Rows drawn by what is left of their weight: light ones would fill leaves of their own."""
+        random = np.random.Generator(np.random.Philox(key=[self.seed, DRAW_STREAM + self.n_grown]))
+        heaviest = float(rows.weight.max())
+        chosen = np.flatnonzero(random.random(len(rows)) * heaviest <= rows.weight)
+        return Reservoir(rows.table.take(chosen), np.full(len(chosen), heaviest))
 
     def _next_is_wide(self) -> bool:
         """Does the next generation see distances from the trend?
