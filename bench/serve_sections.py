@@ -137,7 +137,7 @@ class Fitted:
 
 def _frames(name: str, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     if name == "20 columns":
-        return data.synthetic(10_000, 20), data.synthetic(BATCH_ROWS, 20, seed=1)
+        return data.synthetic(3_000, 20), data.synthetic(BATCH_ROWS, 20, seed=1)
     split = data.load("mixed", name, folder)
     return split.train, split.test
 

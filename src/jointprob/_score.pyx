@@ -3,7 +3,8 @@
 """Glue to csrc/score.c: arguments in, errors out, no algorithm."""
 
 from cpython.buffer cimport (
-    Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer,
+    Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
+    PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport (
     PyCapsule_GetContext, PyCapsule_GetPointer, PyCapsule_New, PyCapsule_SetContext,
@@ -153,7 +154,7 @@ cdef class _Work:
     cdef void *at
 
     def __cinit__(self, int64_t size):
-        self.at = malloc(size)
+        self.at = malloc(<size_t>size)
         if self.at == NULL:
             raise MemoryError(f"no {size} bytes of work space")
 
@@ -168,20 +169,35 @@ cdef void *_zeros(int64_t n, size_t size) except NULL:
     return at
 
 
-cdef const int64_t *_sizes(const int64_t[::1] x):
-    return &x[0] if x.size else NULL
+# Buffers, not typed memoryviews, whose code would be half of this module. The arrays are kept by
+# whoever asks, so that their addresses outlast the buffers.
+cdef void *_address(
+    array, bytes formats, Py_ssize_t itemsize, bint writeable=False
+) except? NULL:
+    cdef Py_buffer view
+    cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writeable else 0)
+    PyObject_GetBuffer(array, &view, flags)
+    try:
+        if view.itemsize != itemsize or (<bytes>view.format) not in formats:
+            raise ValueError(f"an array holds {(<bytes>view.format)!r} of {view.itemsize} bytes")
+        return view.buf
+    finally:
+        PyBuffer_Release(&view)
 
 
-cdef const double *_doubles(const double[::1] x):
-    return &x[0] if x.size else NULL
+cdef const int64_t *_sizes(array) except? NULL:
+    return <const int64_t *>_address(array, b"lq", 8)
 
 
-cdef float *_floats(const float[::1] x):
-    return <float *>&x[0] if x.size else NULL
+cdef double *_doubles(array, bint writeable=False) except? NULL:
+    return <double *>_address(array, b"d", 8, writeable)
+
+
+cdef float *_floats(array) except? NULL:
+    return <float *>_address(array, b"f", 4)
 
 
 cdef _view_tree(tree, jp_tree *c):
-    cdef const int32_t[::1] cell = tree.cell
     c.n_blocks = len(tree.parent)
     c.parent = _sizes(tree.parent)
     c.n_states = _sizes(tree.n_states)
@@ -191,7 +207,7 @@ cdef _view_tree(tree, jp_tree *c):
     c.emission_at = _sizes(tree.emission_at)
     c.cell_at = _sizes(tree.cell_at)
     c.message_at = _sizes(tree.message_at)
-    c.cell = &cell[0] if cell.size else NULL
+    c.cell = <const int32_t *>_address(tree.cell, b"i", 4)
     c.transition = _floats(tree.transition)
     c.transposed = _floats(tree.transposed)
     c.emission = _floats(tree.emission)
@@ -200,25 +216,18 @@ cdef _view_tree(tree, jp_tree *c):
 
 
 cdef _view_gauss(gaussians, jp_gauss *c):
-    cdef const float[:, ::1] mean = gaussians.mean_lanes, whitening = gaussians.whitening_lanes
-    cdef const double[:, ::1] covariance = gaussians.covariance_lanes
-    c.n_columns = mean.shape[0]
+    c.n_columns, c.n_padded = gaussians.mean_lanes.shape
     c.n_states = gaussians.n_states
-    c.n_padded = mean.shape[1]
-    c.mean_lanes = <float *>&mean[0, 0]
-    c.whitening_lanes = <float *>&whitening[0, 0]
+    c.mean_lanes = _floats(gaussians.mean_lanes)
+    c.whitening_lanes = _floats(gaussians.whitening_lanes)
     c.log_norm = _floats(gaussians.log_norm)
-    c.covariance_lanes = <double *>&covariance[0, 0]
+    c.covariance_lanes = _doubles(gaussians.covariance_lanes)
 
 
 cdef _view_marginal(marginal, jp_marginal *c):
-    cdef const double[::1] keys = marginal.keys
-    cdef const double[:, ::1] pieces = marginal.pieces, tails = marginal.tails
-    c.keys = &keys[0]
-    c.n_keys = keys.shape[0]
-    c.pieces = <const jp_piece *>&pieces[0, 0]
-    c.n_pieces = pieces.shape[0]
-    c.tails = <const jp_tail *>&tails[0, 0]
+    c.keys, c.n_keys = _doubles(marginal.keys), len(marginal.keys)
+    c.pieces, c.n_pieces = <const jp_piece *>_doubles(marginal.pieces), len(marginal.pieces)
+    c.tails = <const jp_tail *>_doubles(marginal.tails)
 
 
 cdef void _let_go(object capsule) noexcept:
@@ -365,15 +374,13 @@ cdef class Kernel:
         return (view.ndim == 1 and view.itemsize == 8 and view.format[0] == b"d"
                 and view.format[1] == 0 and view.shape[0] == self.c.n_columns)
 
-    def score(self, const double[:, ::1] rows, int64_t start, int64_t stop, double[:, ::1] out):
-        """Writes the outputs of rows start..stop."""
-        if rows.shape[1] != self.c.n_columns or out.shape[1] != self.c.width:
-            raise ValueError(f"rows have {rows.shape[1]} columns for {self.c.n_columns}, or out "
-                             f"has {out.shape[1]} for {self.c.width}")
-        if not 0 <= start <= stop <= min(rows.shape[0], out.shape[0]):
-            raise ValueError(f"rows {start} to {stop} of {rows.shape[0]}, into {out.shape[0]}")
-        if start == stop:
-            return
-        status = self._score(&rows[0, 0], start, stop, &out[0, 0])
+    def score(self, rows, int64_t start, int64_t stop, out):
+        """Writes the outputs of rows start..stop; out is (n_rows, width)."""
+        if rows.shape[1:] != (self.c.n_columns,) or out.shape[1:] != (self.c.width,):
+            raise ValueError(f"rows are {rows.shape}, out is {out.shape}; allowed are "
+                             f"(n_rows, {self.c.n_columns}) and (n_rows, {self.c.width})")
+        if not 0 <= start <= stop <= min(len(rows), len(out)):
+            raise ValueError(f"rows {start} to {stop} of {len(rows)}, into {len(out)}")
+        status = self._score(_doubles(rows), start, stop, _doubles(out, True))
         if status != JP_OK:
             self._refuse(rows, start, status)
