@@ -82,7 +82,19 @@ class BuildByCompiler(build_ext):
         else:
             for one in self.extensions:
                 one.extra_compile_args.append("-g0")
+            self._keep_glue_small()
         super().build_extensions()
+
+    def _keep_glue_small(self):
+        """Kernels for speed, glue for size: it is half of what the compiler reads."""
+        compile_one = self.compiler._compile
+
+        def by_source(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            glue = Path(src).parent.name == "jointprob"
+            flags = [*extra_postargs, "-Os"] if glue else extra_postargs
+            compile_one(obj, src, ext, cc_args, flags, pp_opts)
+
+        self.compiler._compile = by_source
 
     def _use_clang(self):
         self.compiler.initialize()

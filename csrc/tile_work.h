@@ -94,4 +94,7 @@ JP_INLINE void jp_tile_place(jp_tile *k, int64_t first, int64_t stop)
     k->n = stop - first < JP_TILE ? stop - first : JP_TILE;
 }
 
+/* The pass from the tips to the root (joint.c); log_prob (n) of the tile's rows. */
+void jp_tile_up(jp_tile *k, double *log_prob);
+
 #endif
