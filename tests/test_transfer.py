@@ -12,6 +12,7 @@ from jointprob import JEPAClassifier, JEPADensity, JEPAImputer, JEPARegressor, J
 from jointprob.adapt.columns import read_target, widen, widen_member
 from jointprob.adapt.power import PowerPrior, between_tables, gaussian_score
 from jointprob.adapt.transfer import transfer
+from jointprob.predict.offset import NumberSource
 from jointprob.predict.source import LabelSource
 from jointprob.table import read_table
 
@@ -351,6 +352,10 @@ def test_a_regressor_is_better_for_its_source():
     grid = np.linspace(-8, 9, 4000)
     mass = np.exp(said.log_prob(np.tile(grid, (300, 1)))).sum(axis=1) * (grid[1] - grid[0])
     np.testing.assert_allclose(mass, 1, atol=0.05)
+    assert NumberSource(source._model, source.joint_.schema).worth == 1.0
+    many, _, other_y = labelled(200, 0)
+    noise = JEPARegressor(random_state=0, n_jobs=1).fit(many, RNG.permutation(other_y))
+    assert NumberSource(noise._model, noise.joint_.schema).worth < 0.5
     whole = source.fine_tune(X, y, strength=1.0)
     np.testing.assert_allclose(whole.predict(X_test), source.predict(X_test))
 

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 N_FOLDS = 3
 FOLDED_ROWS = 300  # more rows are divided once
 STEPS = 20  # of the weights
+NO_GAIN, CLEAR_GAIN = -0.75, -0.5  # of single trees, in variances: of noise alone, and of a signal
 POINTS = 256  # at which distributions are compared
 FOLD_STREAM = 32  # second word of the key: no two uses of a seed share a stream
 
@@ -42,6 +43,17 @@ class NumberSource:
     model: NumberModel | TunedNumbers
     schema: Schema
     strength: float | None = None
+
+    @property
+    def worth(self) -> float:
+        """0 to 1: does the source predict its own rows, on those it has not seen?
+
+        A tree that is grown on noise to its end loses most of a variance out of bag.
+        """
+        if isinstance(self.model, TunedNumbers):
+            return 1.0
+        gain = float(self.model.importances.sum())
+        return float(np.clip((gain - NO_GAIN) / (CLEAR_GAIN - NO_GAIN), 0.0, 1.0))
 
     def mean(self, table: Table, n_jobs: int | None = None) -> Floats:
         """What the source expects, (n_rows,)."""
@@ -131,7 +143,7 @@ def fit_tuned(
         judged += float(weight[held_out].sum())
         progress("held-out rows")
     whole = fit(np.arange(len(number)))
-    weights = _best_weights(form, judged, source.strength)
+    weights = _best_weights(form, judged, source.strength, source.worth)
     return TunedNumbers(source, whole.corrected, whole.alone, weights)
 
 
@@ -157,8 +169,11 @@ def _score_form(parts: Sequence[PredictiveDistribution], number: Floats, weight:
     return np.asarray(form * (points[1] - points[0]))
 
 
-def _best_weights(form: Floats, judged: float, strength: float | None) -> Floats:
-    """Least score on a grid of weights; without rows to judge by, the source's are believed."""
+def _best_weights(form: Floats, judged: float, strength: float | None, worth: float) -> Floats:
+    """Least score on a grid of weights; without rows to judge by, the source's are believed.
+
+    But a source that does not know its own rows is believed only if the target speaks for it.
+    """
     grid = np.array([(i, j, STEPS - i - j) for i, j in product(range(STEPS + 1), repeat=2)]) / STEPS
     grid = grid[grid[:, 2] >= 0]
     if strength is not None:
@@ -168,5 +183,6 @@ def _best_weights(form: Floats, judged: float, strength: float | None) -> Floats
     score = np.einsum("gk,kl,gl->g", grid, form, grid)
     if judged > 0:
         score = judged * np.log(np.maximum(score, 1e-300) / judged)
-    best: Floats = grid[int(np.argmin(score + DOUBT * (1 - grid[:, 0])))]
+    doubt = DOUBT * (worth * (1 - grid[:, 0]) + (1 - worth) * (1 - grid[:, 2]))
+    best: Floats = grid[int(np.argmin(score + doubt))]
     return best
