@@ -17,6 +17,8 @@ from tables import frame, scores, small
 from jointprob.encode import fit_encodings
 from jointprob.joint import Plan, Refinement, grow
 from jointprob.joint.rows import encoded_rows
+from jointprob.knots import fit_marginal
+from jointprob.marginal import log_normal
 from jointprob.scale import Batches, sketch
 from jointprob.scale import fit as fitting
 from jointprob.scale.counts import Count, Growing, maximised, merge_counts
@@ -78,6 +80,25 @@ def test_ranks_of_a_sketch(monkeypatch, order):
     below = np.cumsum(summary.weight)
     true = np.searchsorted(every, summary.values, side="right")
     assert np.abs(below - true).max() < 3 * len(x) / 512
+
+
+def test_a_sketch_has_no_steps_of_its_own(monkeypatch):
+    """The marginal fitted to a sketch of many rows is as smooth as that of its values."""
+    monkeypatch.setattr(sketch, "CAPACITY", 2048)
+    x = np.random.default_rng(0).normal(size=400_000)
+    parts = Reduction(Sketch.merged)
+    for batch in np.array_split(x, 40):
+        parts.add(Sketch.of(batch))
+    summary, test = parts.result(), np.random.default_rng(1).normal(size=100_000)
+
+    def loss(values, weight):
+        return (log_normal(test) - fit_marginal(values, weight).log_density(test)).mean()
+
+    ours = loss(summary.values, summary.evidence)
+    assert ours < loss(summary.values, summary.weight)
+    assert ours < loss(np.sort(x[:2048]), np.ones(2048))
+    few = Sketch.of(np.arange(5.0)).merged(Sketch.of(np.arange(5.0)))
+    assert few.exact and few.evidence.tolist() == [2.0] * 5
 
 
 def test_missing_cells_and_infinite_reach():

@@ -84,7 +84,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
     Up to 131,072 rows this gives the fit of one table. Of more rows, 131,072 are drawn by their
     number to choose and start the joint, and all rows then move its tables (EM, stopped on rows
     held out). How rows are cut into batches changes nothing but the rounding of sums and, in
-    columns of more than 16,384 values, the last digits of quantiles. See `jointprob.dask` for more
+    columns of more than 65,536 values, the last digits of quantiles. See `jointprob.dask` for more
     than one machine.
 
     Examples

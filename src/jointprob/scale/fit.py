@@ -144,7 +144,7 @@ def _views(
 
 def _values_by_sketch(drawn: Drawn, schema: Schema) -> Callable[[int], tuple[Floats, Floats]]:
     sketches = dict(zip(schema.numeric, drawn.sketches, strict=True))
-    return lambda column: (sketches[column].values, sketches[column].weight)
+    return lambda column: (sketches[column].values, sketches[column].evidence)
 
 
 class _Passes:

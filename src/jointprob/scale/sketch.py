@@ -9,8 +9,8 @@ import numpy as np
 from jointprob.encode import distinct
 from jointprob.marginal import FARTHEST, Floats
 
-CAPACITY = 16_384  # values that are told apart
-EXTREMES = 256  # of either end, kept as they are: tails are fitted to them
+CAPACITY = 65_536  # values that are told apart
+EXTREMES = 512  # of either end, kept as they are: tails are fitted to them
 GOLDEN = 0.6180339887498949  # offsets that are spread evenly over (0, 1)
 
 
@@ -22,6 +22,8 @@ class Sketch:
     ----------
     values, weight : float64 (n_values,)
         At most `CAPACITY` of them.
+    exact : bool
+        Are these all values?
 
     Notes
     -----
@@ -41,6 +43,7 @@ class Sketch:
 
     values: Floats
     weight: Floats
+    exact: bool = True
 
     @classmethod
     def of(cls, column: Floats) -> Sketch:
@@ -57,7 +60,16 @@ class Sketch:
         """Summary of the rows of both."""
         values = np.concatenate([self.values, other.values])
         weight = np.concatenate([self.weight, other.weight])
-        return Sketch(*distinct(values, weight)).thinned()
+        return Sketch(*distinct(values, weight), self.exact and other.exact).thinned()
+
+    @property
+    def evidence(self) -> Floats:
+        """Weights that a fit may take for those of rows: a value drawn is one row at most.
+
+        It stands for many, but its place is that of one of them: taken for so many rows, what
+        drawing left uneven would look like steps of the density.
+        """
+        return self.weight if self.exact else self.weight * min(1.0, CAPACITY / self.n_rows)
 
     def thinned(self) -> Sketch:
         """No more than `CAPACITY` values, of the same total weight."""
@@ -71,4 +83,4 @@ class Sketch:
         points = (np.arange(n_points) + self.n_rows * GOLDEN % 1.0) * step
         drawn = np.bincount(np.searchsorted(below, points, side="right"), minlength=len(below))
         weight = np.where(kept, self.weight, drawn[: len(below)] * step)
-        return Sketch(self.values[weight > 0], weight[weight > 0])
+        return Sketch(self.values[weight > 0], weight[weight > 0], exact=False)
