@@ -47,8 +47,8 @@ def report(n_bytes: int, taken: dict[str, list[tuple[float, float]]]) -> str:
     allowed = ALLOWED * n_bytes / 1e8
     return (
         f"## Files\n\n{results.machine([])}\n"
-        f"A joint of two-level columns, {n_bytes / 1e6:.0f} MB. Every loading checks every size, index "
-        f"and table. Medians of turns.\n\n"
+        f"A joint of two-level columns, {n_bytes / 1e6:.0f} MB. Every loading checks every size, "
+        f"index and table. Medians of turns.\n\n"
         f"{results.table('way | ms | ms of CPU', rows)}\n"
         f"- {ALLOWED:.0f} ms for 100 MB, here {allowed:.0f}: {clock['load, mapped']:.0f}: "
         f"{results.verdict(clock['load, mapped'] <= allowed)}.\n"
