@@ -187,7 +187,7 @@ def wanted(n_rows: int, options: argparse.Namespace) -> list[tuple[str, str, int
     fits = [("in memory", "in memory", options.jobs)] if n_rows <= options.in_memory else []
     fits.append(("out of core", "out of core", options.jobs))
     if n_rows <= options.on_dask:
-        fits += [(f"Dask, {n} workers", "Dask", n) for n in WORKERS]
+        fits += [(f"Dask, {n} x 1 thread", "Dask", n) for n in WORKERS]
     return fits
 
 
@@ -261,11 +261,11 @@ def _stages(runs: dict[int, dict[str, Result]]) -> str:
 
 def _cluster(runs: dict[int, dict[str, Result]]) -> str:
     """Scaling over workers, and on paper the time of many more."""
-    sizes = [n for n, fits in runs.items() if f"Dask, {WORKERS[-1]} workers" in fits]
-    if not sizes or "error" in runs[sizes[-1]][f"Dask, {WORKERS[-1]} workers"]:
+    sizes = [n for n, fits in runs.items() if f"Dask, {WORKERS[-1]} x 1 thread" in fits]
+    if not sizes or "error" in runs[sizes[-1]][f"Dask, {WORKERS[-1]} x 1 thread"]:
         return ""
     n_rows = sizes[-1]
-    fits = [runs[n_rows][f"Dask, {n} workers"] for n in WORKERS]
+    fits = [runs[n_rows][f"Dask, {n} x 1 thread"] for n in WORKERS]
     passes = [sum(s for name, s in f["stages"].items() if name != "start") for f in fits]
     last = fits[-1]
     header = "rows | " + " | ".join(f"passes, {n} workers, s" for n in WORKERS) + " | gain"
