@@ -65,7 +65,8 @@ def test_classes_and_levels_that_come_later():
 
 def test_a_class_that_is_declared_and_never_comes():
     X, y = rows(300, 0)
-    model = learn(JEPAClassifier(random_state=0), X, y, classes=["below", "above", "never"])
+    declared = np.array(["below", "above", "never"], dtype=object)  # as pandas hands texts out
+    model = learn(JEPAClassifier(random_state=0), X, y, classes=declared)
     proba = model.predict_proba(X)
     assert model.classes_.tolist() == ["above", "below", "never"]
     assert (proba[:, 2] > 0).all()

@@ -14,11 +14,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.metrics import log_loss
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
-from threadpoolctl import threadpool_limits
 
 from .estimators.classifier import JEPAClassifier
 from .estimators.density import JEPADensity
 from .estimators.outliers import JEPAOutlierDetector
+from .threads import one_blas_thread
 
 if TYPE_CHECKING:
     from .query import Joint
@@ -116,7 +116,7 @@ def compare(joint: Joint, train: Columns, test: Columns) -> None:
     complete = ~np.isnan(matrix(test)).any(axis=1)
     rows = take(numeric(test), np.flatnonzero(complete))
     ours = joint.marginal(list(rows)).log_prob(rows)
-    with threadpool_limits(1):  # such small products only wait for their threads
+    with one_blas_thread():  # such small products only wait for their threads
         mixture, about_mixture = tuned(GaussianMixture, GAUSSIANS, train)
         kernels, about_kernels = tuned(KernelDensity, BANDWIDTHS, train)
     say("\n1. How probable is a new row? Mean log density of held-out rows, nats: more is better")
@@ -273,7 +273,7 @@ def show_predictions(
     say_scores("JEPAClassifier", ours, take(known, test), diagnosis[test], seconds)
     for name, peer in peers.items():
         start = perf_counter()
-        with threadpool_limits(1):  # as above
+        with one_blas_thread():  # as above
             peer.fit(numbers[train], diagnosis[train])
         say_scores(name, peer, numbers[test], diagnosis[test], perf_counter() - start)
     say("  Less log loss is better; so few rows leave the order to chance. The forest has 300")

@@ -11,11 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import AbstractContextManager
+from functools import cache, partial
 from numbers import Integral
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from joblib import effective_n_jobs  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 Result = TypeVar("Result")
 
@@ -43,6 +45,25 @@ def _executor() -> ThreadPoolExecutor:
         if _pool is None:
             _pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="jointprob")
         return _pool
+
+
+@cache
+def _libraries() -> Any:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """NumPy's linear algebra on one thread: small products only wait for their threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with one_blas_thread():
+    ...     float(np.ones(3) @ np.ones(3))
+    3.0
+    """
+    within: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return within
 
 
 def n_threads(n_jobs: int | None = None) -> int:

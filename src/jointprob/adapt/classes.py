@@ -20,7 +20,7 @@ def first_classes(y: NDArray[Any], declared: Any) -> NDArray[Any]:
     """
     if declared is None:
         return np.asarray(np.unique(y))
-    classes = np.asarray(declared)
+    classes = _as_labels(declared)
     if classes.ndim != 1 or not len(classes) or len(np.unique(classes)) < len(classes):
         raise ValueError(f"classes is {declared!r}; allowed are distinct classes, one or more")
     _check_same_kind(y, classes)
@@ -40,7 +40,7 @@ def check_declared(known: NDArray[Any], declared: Any) -> None:
     ValueError
         Classes that differ from those so far.
     """
-    if not np.isin(np.asarray(declared), known).all():
+    if not np.isin(_as_labels(declared), known).all():
         raise ValueError(
             f"classes is {declared!r}, but the stream began with {preview(known.tolist())}; "
             "leave classes out: those that y brings are added"
@@ -64,6 +64,12 @@ def positions(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Position of each label among the classes."""
     order = np.argsort(classes, kind="stable")
     return np.asarray(order[np.searchsorted(classes[order], y)], np.int64)
+
+
+def _as_labels(declared: Any) -> NDArray[Any]:
+    """An array of their own type, as labels are read."""
+    found = np.asarray(declared)
+    return np.array(found.tolist()) if found.dtype == object else found
 
 
 def _check_same_kind(y: NDArray[Any], classes: NDArray[Any]) -> None:

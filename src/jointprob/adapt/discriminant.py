@@ -14,6 +14,7 @@ from scipy.special import softmax
 from jointprob.adapt.generation import Codes, Shares
 from jointprob.adapt.stream import kept_share
 from jointprob.joint.tree import Floats
+from jointprob.threads import one_blas_thread
 
 HALF_LIVES = (400.0, 2000.0, 1000.0)  # the last one sees distances from the trend as well
 MOST_COLUMNS = 300  # numeric ones, beyond which there is no discriminant
@@ -90,11 +91,17 @@ class Discriminant:
         overall = self.sums.sum(axis=0) / n
         means = (self.sums + overall) / (self.rows[:, None] + 1)
         roots = self.sums / np.sqrt(np.maximum(self.rows, 1e-12))[:, None]
+        with one_blas_thread():
+            slopes = self._slopes(means, roots, overall)
+        return slopes, np.log(prior) - (means * slopes).sum(axis=1) / 2
+
+    def _slopes(self, means: Floats, roots: Floats, overall: Floats) -> Floats:
+        """Means over the covariance within classes."""
+        n = self.rows.sum()
         within = (self.square - roots.T @ roots) / n
         variance = np.maximum(np.diag(self.square) / n - overall**2, 0)
         within[np.diag_indices(len(within))] += RIDGE * (variance + 1e-3)
-        slopes = cho_solve(cho_factor(within), means.T).T
-        return slopes, np.log(prior) - (means * slopes).sum(axis=1) / 2
+        return np.asarray(cho_solve(cho_factor(within), means.T).T)
 
     def after(self, cells: Floats, label: Codes, weight: Floats) -> Discriminant:
         """With the rows of a batch."""
@@ -102,7 +109,8 @@ class Discriminant:
         rows = self.rows * kept + np.bincount(label, weight, len(self.rows))
         weighted, sums = z * weight[:, None], self.sums * kept
         np.add.at(sums, label, weighted)
-        square = self.square * kept + weighted.T @ z
+        with one_blas_thread():
+            square = self.square * kept + weighted.T @ z
         return replace(self, rows=rows, sums=sums, square=square)
 
     def _units(self, cells: Floats) -> NDArray[np.float64]:

@@ -40,8 +40,8 @@ class Trend:
         cells = np.stack([table.columns[j] for j in table.schema.numeric])
         known, kept = ~np.isnan(cells), kept_share(float(weight.sum()), HALF_LIFE)
         with np.errstate(over="ignore"):
-            sums = kept * self.sums + np.where(known, cells, 0.0) @ share
-        return Trend(sums, kept * self.rows + known @ share)
+            sums = kept * self.sums + (np.where(known, cells, 0.0) * share).sum(axis=1)
+        return Trend(sums, kept * self.rows + (known * share).sum(axis=1))
 
     def distances(self, table: Table) -> list[Floats]:
         """How far each number is from the mean of its column, a column for each numeric one.
