@@ -295,7 +295,9 @@ static int score_levels(const jp_scorer *s, const jp_score_output *o, int64_t n,
         const jp_score_member *member = s->members + m;
         int status = marginals(s, member, w->blanked, n, w, w->log_prob + m * w->tile);
         if (status) return status;
-        level_mass(member, block_of(member, o->which), n, w, w->mass + m * w->tile * o->size);
+        const int64_t b = block_of(member, o->which);
+        if (b == member->tree.n_blocks) return JP_ERR_VALUE; /* a tree without the column */
+        level_mass(member, b, n, w, w->mass + m * w->tile * o->size);
     }
     for (int64_t i = 0; i < n; i++)
         if (mix_levels(s, o, i, w, out + i * s->width + o->at)) return JP_ERR_VALUE;

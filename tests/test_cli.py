@@ -19,6 +19,7 @@ from saved.models import table, target
 from jointprob import JEPADensity, JEPAOutlierDetector, files
 from jointprob.__main__ import main
 from jointprob.adapt.drift import DriftMonitor
+from jointprob.cli import tables
 from jointprob.cli.questions import parse
 
 COMMAND = [sys.executable, "-m", "jointprob"]
@@ -422,3 +423,31 @@ def test_ctrl_c_ends_a_command_without_a_traceback(folder):
     status, shown = in_a_terminal(folder, *words, until=b"\x1b[")
     assert status == 130 and b"Traceback" not in shown
     assert not (folder / "never.jp").exists()
+
+
+class Drip:
+    """A pipe that hands out a few bytes at a time."""
+
+    def __init__(self, text, size):
+        self.text, self.size = text, size
+
+    def read(self, most):
+        given, self.text = self.text[: self.size], self.text[self.size :]
+        return given
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_lines_end_where_cells_do(size):
+    lines = [b"a,b\n", b'5" pipe,1\n', b'"x\ny",2\n', b'"q ""z""\n","",\n', b'"",""""\n', b"1,2"]
+    pieces = list(tables._lines(Drip(b"".join(lines), size)))
+    ends = np.cumsum([len(line) for line in lines]).tolist()
+    assert b"".join(pieces) == b"".join(lines)
+    assert set(np.cumsum([len(piece) for piece in pieces]).tolist()) <= set(ends)
+    if size == 1:
+        assert pieces == lines
+
+
+def test_a_quote_left_open_ends_in_an_error(monkeypatch):
+    monkeypatch.setattr(tables, "LONGEST_LINE", 1000)
+    with pytest.raises(ValueError, match="quote left open"):
+        list(tables._lines(Drip(b'a\n"5 pipe\n' + b"1\n" * 1000, 100)))

@@ -65,6 +65,12 @@ def test_probabilities_of_levels_are_the_conditionals(joint):
         np.testing.assert_allclose(scorer(rows_of(scorer, EVERY)), want, rtol=1e-9, atol=1e-12)
 
 
+def test_one_number_that_is_no_density_stays_an_array():
+    joint = fit_joint({"one": np.array(["a"] * 40, object), "n": np.arange(40.0)}, seeds=(0,))
+    scorer, row = joint.compile([("levels", "one")]), np.array([0.0, 3.0])
+    assert scorer(row).shape == scorer(row.tolist()).shape == (1,)
+
+
 def test_subsets_are_the_joints(joint):
     scorer = joint.compile("subsets")
     got = scorer(rows_of(scorer, EVERY))

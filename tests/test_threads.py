@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
+from threadpoolctl import threadpool_info
 
-from jointprob.threads import n_threads, run_blocks, run_tasks
+from jointprob.threads import n_threads, one_blas_thread, run_blocks, run_tasks
 
 
 def test_results_come_in_the_order_of_the_tasks():
@@ -65,6 +66,19 @@ def test_a_forked_child_gets_a_pool_of_its_own():
             ok = False
         os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_the_limit_of_blas_is_lifted_by_the_last_to_go():
+    def blas_threads():
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    before, first, second = blas_threads(), one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(blas_threads()) == {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == before
 
 
 def test_n_jobs_counts_as_in_joblib():

@@ -20,6 +20,7 @@ cdef extern from "score.h" nogil:
     int JP_OK
     int JP_ERR_VALUE
     int64_t JP_SCORE_VERSION
+    int64_t JP_SCORE_LOG_PROB
     const char *JP_SCORE_CAPSULE
     const char *JP_SCORER_CAPSULE
 
@@ -251,6 +252,7 @@ cdef class Kernel:
     cdef jp_gauss *_gauss
     cdef jp_score_output *_outputs
     cdef readonly int64_t work_size
+    cdef bint _is_scalar
     cdef object _keep
     cdef list _idle
 
@@ -322,6 +324,7 @@ cdef class Kernel:
         for i, output in enumerate(plan.outputs):
             self._outputs[i].kind, self._outputs[i].which = output.kind, output.which
             self._outputs[i].at, self._outputs[i].size = output.at, output.size
+        self._is_scalar = self.c.n_outputs == 1 and self._outputs[0].kind == JP_SCORE_LOG_PROB
 
     @property
     def address(self):
@@ -353,7 +356,7 @@ cdef class Kernel:
         cdef Py_buffer view
         cdef double one
         cdef int status
-        if out is None and self.c.width == 1:
+        if out is None and self._is_scalar:
             try:
                 PyObject_GetBuffer(rows, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
             except (BufferError, TypeError, ValueError):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from functools import cache, partial
 from numbers import Integral
 from typing import Any, TypeVar
@@ -27,12 +27,13 @@ MAX_WORKERS = 256  # a bound, not a size: the executor starts a thread only when
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _thread = threading.local()
+_n_serial, _limit = 0, None  # those within `one_blas_thread`, and what they hold
 
 
 def _forget_pool() -> None:
     """Start afresh in a forked child, where the parent's threads do not exist."""
-    global _lock, _pool, _thread
-    _lock, _pool, _thread = threading.Lock(), None, threading.local()
+    global _lock, _pool, _thread, _n_serial
+    _lock, _pool, _thread, _n_serial = threading.Lock(), None, threading.local(), 0
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -52,8 +53,11 @@ def _libraries() -> Any:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
     """NumPy's linear algebra on one thread: small products only wait for their threads.
+
+    The limit is the process's: the first to come sets it, the last to go lifts it.
 
     Examples
     --------
@@ -62,8 +66,18 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     ...     float(np.ones(3) @ np.ones(3))
     3.0
     """
-    within: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
-    return within
+    global _n_serial, _limit
+    with _lock:
+        if _n_serial == 0:
+            _limit = _libraries().limit(limits=1, user_api="blas")
+        _n_serial += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _n_serial -= 1
+            if _n_serial == 0:
+                _limit.restore_original_limits()
 
 
 def n_threads(n_jobs: int | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ from jointprob.schema import Column, Schema, preview
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")  # cells of a CSV file
 PARQUET = (".parquet", ".pq")
+OPENING = re.compile(rb'(?<![^,\r\n])"')  # a quote elsewhere than first in its cell is text
+LONGEST_LINE = 1 << 24  # bytes
 MOST_BLOCK = 2**31 - 1  # bytes, of pyarrow
 
 
@@ -102,17 +105,34 @@ def _pieces(path: str, schema: Schema) -> Iterator[Any]:
 
 def _lines(file: RawIOBase) -> Iterator[bytes]:
     """Whole lines as they come; a line break in quotes ends none."""
-    kept = b""
+    kept, at, end, quoted = b"", 0, 0, False
     while more := file.read(1 << 20):
         kept += more
-        end = kept.rfind(b"\n") + 1
-        while kept.count(b'"', 0, end) % 2:
-            end = kept.rfind(b"\n", 0, end - 1) + 1
+        at, end, quoted = _look_on(kept, at, end, quoted)
         if end:
             yield kept[:end]
-            kept = kept[end:]
+            kept, at, end = kept[end:], at - end, 0
+        if len(kept) > LONGEST_LINE:
+            raise ValueError(f"a line is longer than {LONGEST_LINE:,} bytes: is a quote left open?")
     if kept:
         yield kept
+
+
+def _look_on(text: bytes, at: int, end: int, quoted: bool) -> tuple[int, int, bool]:
+    """Reads on from `at`: how far, where whole lines end, and whether a quote is open there."""
+    while at < len(text):
+        if quoted:
+            close = text.find(b'"', at)
+            if close < 0 or close + 1 == len(text):  # the last one may be the first of two
+                return (len(text) if close < 0 else close), end, True
+            doubled = text[close + 1 : close + 2] == b'"'
+            at, quoted = close + 1 + doubled, doubled
+        else:
+            opened = OPENING.search(text, at)
+            stop = opened.start() if opened else len(text)
+            end = max(end, text.rfind(b"\n", at, stop) + 1)
+            at, quoted = (stop + 1, True) if opened else (stop, False)
+    return at, end, quoted
 
 
 def _header(lines: bytes) -> tuple[list[str], bytes]:

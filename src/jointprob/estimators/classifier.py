@@ -422,7 +422,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         ImportError
             Without onnx.
         ValueError
-            After `fine_tune`; and as `jointprob.Joint.to_onnx`.
+            After `fine_tune`, or a fit with unlabeled rows; and as `jointprob.Joint.to_onnx`.
         AttributeError
             After `partial_fit`.
 

@@ -108,8 +108,7 @@ def read(path: str | os.PathLike[str], mmap: bool = True) -> Content:
     Parameters
     ----------
     mmap : bool
-        Map the file into memory: nothing is read before it is used, and processes share what they
-        read. A page that someone writes to becomes his own; the file never changes.
+        Map the file into memory, where processes share it. The arrays are read-only.
 
     Raises
     ------

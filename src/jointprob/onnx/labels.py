@@ -31,6 +31,11 @@ def classifier_graph(classes: NDArray[Any], model: LabelModel, schema: Schema) -
             "the classifier was fine-tuned: it asks the classifier that it leans on about every "
             "row, by columns and levels of its own, which to_onnx does not hold"
         )
+    if model.graph is not None or model.students:
+        raise ValueError(
+            "the classifier was fitted with unlabeled rows: it asks students of its own and near "
+            "rows, which to_onnx does not hold"
+        )
     graph = Graph()
     columns = read_columns(graph, schema)
     log_proba = _log_proba(graph, model, columns)

@@ -115,7 +115,9 @@ def _step_down(transition: NDArray[np.float32], above: Codes, uniform: Floats) -
     below = np.cumsum(transition, axis=1, dtype=np.float64)
     below = below / below[:, -1:] + np.arange(len(below))[:, None]
     place = np.searchsorted(below[:, :-1].ravel(), above + uniform, side="right")
-    return np.asarray(place - above * (transition.shape[1] - 1), np.int32)
+    last = transition.shape[1] - 1
+    # Beyond it where above + uniform rounds up to above + 1.
+    return np.minimum(place - above * last, last).astype(np.int32)
 
 
 def _transition(tree: LatentTree, block: int) -> NDArray[np.float32]:

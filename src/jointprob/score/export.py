@@ -135,7 +135,7 @@ def kernels() -> Iterator[str]:
     seen: set[str] = set()
     for stage in STAGES:
         text = _inlined(f"{stage}.c", seen)
-        yield re.sub(r"^(?=(?:int|int64_t) jp_\w+\()", "static ", text, flags=re.MULTILINE)
+        yield re.sub(r"^(?=(?:int|int64_t|void) jp_\w+\()", "static ", text, flags=re.MULTILINE)
 
 
 def _inlined(file: str, seen: set[str]) -> str:

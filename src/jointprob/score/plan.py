@@ -183,4 +183,6 @@ def _levels(joint: Joint, name: str | int) -> tuple[int, int, int]:
             f"column {name!r} has no levels; allowed in outputs are {preview(known) or 'none'}"
         )
     code = joint.members[0].encoding.categorical.index(position)
+    if any(code not in member.tree.code_column for member in joint.members):
+        raise ValueError(f"column {name!r} has no block in one of the joint's trees")
     return LEVELS, code, len(column.levels)
