@@ -27,7 +27,8 @@ MAX_WORKERS = 256  # a bound, not a size: the executor starts a thread only when
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _thread = threading.local()
-_n_serial, _limit = 0, None  # those within `one_blas_thread`, and what they hold
+_n_serial = 0  # those within `one_blas_thread`, and what they hold
+_limit: Any = None
 
 
 def _forget_pool() -> None:

@@ -117,7 +117,7 @@ def _step_down(transition: NDArray[np.float32], above: Codes, uniform: Floats) -
     place = np.searchsorted(below[:, :-1].ravel(), above + uniform, side="right")
     last = transition.shape[1] - 1
     # Beyond it where above + uniform rounds up to above + 1.
-    return np.minimum(place - above * last, last).astype(np.int32)
+    return np.asarray(np.minimum(place - above * last, last), np.int32)
 
 
 def _transition(tree: LatentTree, block: int) -> NDArray[np.float32]:
