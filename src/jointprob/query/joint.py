@@ -403,7 +403,7 @@ class Joint:
         header, source : Path
             ``NAME.h`` declares ``NAME_work_size`` and ``NAME_rows`` and lists columns and codes.
             ``NAME.c`` needs a C11 compiler with GNU extensions (GCC, Clang) and ``-lm``, nothing
-            else; programs may hold several of them.
+            else, and refuses ``-ffast-math``; programs of C and C++ may hold several of them.
 
         Raises
         ------
