@@ -31,7 +31,7 @@ from jointprob.query.impute import METHODS, fill
 from jointprob.query.marginal import select_encoding, select_member, select_schema
 from jointprob.query.merge import check_same_atoms, check_same_columns
 from jointprob.query.passes import Pass, log_sum_exp
-from jointprob.query.sampling import draw_rows, seed_of
+from jointprob.query.sampling import count_of, draw_rows, seed_of
 from jointprob.query.view import View
 from jointprob.restore import to_container
 from jointprob.schema import Schema, preview
@@ -352,6 +352,9 @@ class Joint:
         ValueError
             Unknown outputs and columns; when called: rows of another shape, infinity, cells of a
             categorical column that are no codes.
+        TypeError
+            When called: frames, dicts, texts and complex numbers; `Scorer.to_rows` makes rows of
+            any table.
 
         Notes
         -----
@@ -537,9 +540,7 @@ class Joint:
             As fitted, with the same dtypes and categories. No cell is missing, and no level is
             one that fit did not see.
         """
-        if n < 0 or n != int(n):
-            raise ValueError(f"n={n}; allowed are integers from 0")
-        return self._sample_rows(0, int(n), seed_of(random_state), n_jobs=n_jobs)
+        return self._sample_rows(0, count_of(n), seed_of(random_state), n_jobs=n_jobs)
 
     def _sample_rows(self, start: int, stop: int, seed: int, *, n_jobs: int | None = None) -> Any:
         """Rows start..stop of the sample of a seed, as `sample` draws them."""
@@ -581,8 +582,8 @@ class Joint:
         Returns
         -------
         frame, array or dict
-            As fitted, with the same dtypes. Observed cells are kept, and so is the index of a
-            pandas frame.
+            Of the kind that was fitted, whatever X is, with the same dtypes. Observed cells are
+            kept, and so is the index of a pandas frame.
         """
         columns = self._impute(read_rows(X, self.schema), method, random_state, n_jobs)
         return to_container(blank_empty(columns, self.schema), self.schema, like=X)
@@ -607,7 +608,7 @@ class Joint:
         Returns
         -------
         frame, array or dict of float64
-            NaN where a cell is missing. Numbers have densities, so their surprise may be negative,
+            Of the kind that was fitted, whatever X is. NaN where a cell is missing. Numbers have densities, so their surprise may be negative,
             and depends on the column's unit. The index of a pandas frame is kept.
 
         Notes
