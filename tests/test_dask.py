@@ -169,10 +169,10 @@ def test_refused(fitted):
         jointprob.dask.sample(small(), 3)
     with pytest.raises(ValueError, match="n=-1; allowed are integers from 0"):
         jointprob.dask.sample(fitted, -1)
-    with pytest.raises(TypeError, match="client is a Series; allowed are a distributed.Client and"):
+    with pytest.raises(TypeError, match="client is a Series; allowed are a distributed"):
         jointprob.dask.fit(small(), PARTS, MANY["count"])
     for ask in (small().fit, fitted.score_samples, fitted.joint_.impute):
-        with pytest.raises(TypeError, match="X is a DataFrame of Dask: jointprob.dask.fit learns"):
+        with pytest.raises(TypeError, match=r"X is a DataFrame of Dask: jointprob\.dask\.fit"):
             ask(PARTS)
 
 

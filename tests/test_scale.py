@@ -424,7 +424,11 @@ REFUSED = {
     ),
     "containers": (lambda: [MANY, pl.from_pandas(MANY)], ValueError, "kind pandas and polars"),
     "no table": (lambda: [MANY, None], TypeError, "batch 1 of X is None; allowed are frames"),
-    "a path among them": (lambda: [MANY, "x.parquet"], TypeError, "batch 1 is 'x.parquet': no file"),
+    "a path among them": (
+        lambda: [MANY, "x.parquet"],
+        TypeError,
+        "batch 1 is 'x.parquet': no file",
+    ),
     "infinity": (
         lambda: batches_with("length", np.inf),
         ValueError,

@@ -194,7 +194,9 @@ def test_frames_of_another_container_and_order(source):
 CONTAINERS = {
     "pandas": pd.DataFrame,
     "polars": lambda t: pl.DataFrame({k: v.tolist() for k, v in t.items()}, nan_to_null=True),
-    "pyarrow": lambda t: pa.table({k: pa.array(v.tolist(), from_pandas=True) for k, v in t.items()}),
+    "pyarrow": lambda t: pa.table(
+        {k: pa.array(v.tolist(), from_pandas=True) for k, v in t.items()}
+    ),
     "dict": dict,
 }
 

@@ -138,8 +138,8 @@ def fit(estimator: Any, X: Any, client: Any = None) -> Any:
         )
     if client is not None and not isinstance(client, distributed.Client):
         raise TypeError(
-            f"client is a {type(client).__name__}; allowed are a distributed.Client and None. There "
-            "is no y: JEPADensity learns all columns of X alike"
+            f"client is a {type(client).__name__}; allowed are a distributed.Client and None. "
+            "There is no y: JEPADensity learns all columns of X alike"
         )
     parts = _partitions(X)
     fitted = copy(estimator)

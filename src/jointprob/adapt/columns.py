@@ -16,7 +16,6 @@ from jointprob.predict.source import recast
 from jointprob.schema import Column, Container, Schema, preview
 from jointprob.table import Table, conform, read_table
 
-
 # Dtypes that hold any level or number of a kind; NumPy's in dicts and in arrays.
 PLAIN: dict[str, dict[type, str]] = {
     "polars": {str: "String", bool: "Boolean", int: "Int64", float: "Float64"},
@@ -134,9 +133,7 @@ def _dressed(column: Column, found: Column, container: Container) -> Column:
 
 def _like(column: Column, other: Column) -> Column:
     """The column in the dtype of another one of the same kind."""
-    return replace(
-        column, dtype=other.dtype, level_dtype=other.level_dtype, ordered=other.ordered
-    )
+    return replace(column, dtype=other.dtype, level_dtype=other.level_dtype, ordered=other.ordered)
 
 
 def _holds(found: Column, column: Column) -> bool:

@@ -107,7 +107,7 @@ class Joint:
     def _views(self) -> tuple[View, ...]:
         return tuple(View(member, self.n_rows) for member in self.members)
 
-    def refuse_families(self, why: str) -> None:
+    def _refuse_families(self, why: str) -> None:
         """ValueError that names the first column with a family of the user's own, and says why."""
         for member in self.members:
             for own in member.encoding.families.values():
@@ -321,7 +321,7 @@ class Joint:
         # The stage after this one: imported where it is asked for, so that imports run one way.
         from jointprob.adapt.transfer import transfer
 
-        self.refuse_families("fine_tune does not move them")
+        self._refuse_families("fine_tune does not move them")
         seed = seed_of(random_state) % 2**31
         return transfer(self, X, sample_weight, strength, categorical_features, seed, n_jobs).joint
 
@@ -504,8 +504,10 @@ class Joint:
         Operators of ai.onnx 18, and of ai.onnx.ml 3 for strings. Computed in float64 from the
         joint's float32 tables, so equal to `log_prob` to what float32 rounds there: a millionth of
         the larger of 1 and the row's farthest log density. Missing cells are integrated out. A row
-        that misses some numbers of a block takes longer. Of a joint, the density alone is held;
-        that of some columns is ``joint.marginal(columns).to_onnx()``.
+        that misses some numbers of a block takes longer. Where `log_prob` refuses a cell, a graph
+        answers: infinity counts as 1e300 of its sign, and in a column of levels or booleans any
+        other finite number, such as 0.5, as a level that fit did not see. Of a joint, the density
+        alone is held; that of some columns is ``joint.marginal(columns).to_onnx()``.
 
         Examples
         --------
@@ -519,7 +521,7 @@ class Joint:
         """
         from jointprob.onnx import joint_graph
 
-        self.refuse_families("ONNX holds no code of the user's")
+        self._refuse_families("ONNX holds no code of the user's")
         return joint_graph(self)
 
     # ---- rows ----
@@ -608,8 +610,9 @@ class Joint:
         Returns
         -------
         frame, array or dict of float64
-            Of the kind that was fitted, whatever X is. NaN where a cell is missing. Numbers have densities, so their surprise may be negative,
-            and depends on the column's unit. The index of a pandas frame is kept.
+            Of the kind that was fitted, whatever X is. NaN where a cell is missing. Numbers have
+            densities, so their surprise may be negative, and depends on the column's unit. The
+            index of a pandas frame is kept.
 
         Notes
         -----

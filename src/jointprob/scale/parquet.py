@@ -41,9 +41,9 @@ def open_parquet(source: Any) -> DatasetBatches:
     Parameters
     ----------
     source : str, PathLike or pyarrow.dataset.Dataset
-        Of a folder of this machine the files that end in .parquet, .parq or .pq are read, all files if none does.
-        Names of folders such as ``year=2020`` are a column of levels, as they are to pandas. A
-        data set has its own schema: a file that lacks a column is missing there.
+        Of a folder of this machine the files that end in .parquet, .parq or .pq are read, all files
+        if none does; names of folders such as ``year=2020`` are a column of levels, as they are to
+        pandas. Files of a data set may lack columns: its schema is its maker's.
 
     Raises
     ------

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
 from jointprob.containers import is_table
 from jointprob.scale.reduction import Reduction
 

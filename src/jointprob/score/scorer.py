@@ -131,8 +131,8 @@ def _numbers(rows: Any) -> NDArray[Any]:
     """Rows as an array; TypeError for names, which position would pass over, and for no numbers."""
     if not isinstance(rows, np.ndarray) and any(hasattr(rows, name) for name in NAMED):
         raise TypeError(
-            f"rows is a {type(rows).__name__}, whose cells have names; a scorer takes plain numbers "
-            "by position: scorer.to_rows(table) makes them of a frame or dict"
+            f"rows is a {type(rows).__name__}, whose cells have names; a scorer takes plain "
+            "numbers by position: scorer.to_rows(table) makes them of a frame or dict"
         )
     cells = np.asarray(rows)
     if cells.dtype.kind == "O":
