@@ -289,6 +289,7 @@ class Joint:
         -------
         Joint
             Its densities have the measure of this one's: a column keeps its atoms.
+            It draws tables of the kind of X, of this one's kind where either of them is an array.
 
         Raises
         ------
