@@ -8,6 +8,10 @@
 
 #include "jp.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define JP_MAX_GAUSS_COLUMNS 64
 #define JP_GAUSS_TILE 512 /* rows sorted by missing pattern together */
 
@@ -51,5 +55,9 @@ int jp_gauss_maximise(jp_gauss *gauss, jp_gauss_sums *batch, jp_gauss_sums *runn
 
 /* whitening_lanes and log_norm from mean_lanes and covariance_lanes. */
 int jp_gauss_derive(jp_gauss *gauss, void *work);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

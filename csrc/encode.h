@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One monotone cubic piece: z = z0 + t (c1 + t (c2 + t c3)), t = (x - x0) / dx in [0, 1].
    Coefficients are in units of z, so columns of any magnitude neither overflow nor underflow.
    Eight doubles: a piece is one cache line. */
@@ -25,20 +29,24 @@ typedef struct {
 } jp_marginal;
 
 /* z and log dz/dx of rows [start, stop); NaN stays NaN. */
-int jp_encode_forward(const double *restrict x, int64_t start, int64_t stop,
-                      const jp_marginal *restrict marginal,
-                      double *restrict z, double *restrict log_slope);
+int jp_encode_forward(const double *x, int64_t start, int64_t stop,
+                      const jp_marginal *marginal,
+                      double *z, double *log_slope);
 
 /* x of rows [start, stop), clipped to +-1e300; NaN stays NaN. */
-int jp_encode_inverse(const double *restrict z, int64_t start, int64_t stop,
-                      const jp_marginal *restrict marginal, double *restrict x);
+int jp_encode_inverse(const double *z, int64_t start, int64_t stop,
+                      const jp_marginal *marginal, double *x);
 
 /* One table column into its column of z, and of codes when it has atoms (codes may be NULL).
    z is NaN and log_jacobian unchanged where x is missing or an atom. */
-int jp_encode_column(const double *restrict x, int64_t start, int64_t stop,
-                     const jp_marginal *restrict marginal,
-                     const double *restrict atoms, int64_t n_atoms,
-                     int32_t *restrict codes, int64_t codes_stride,
-                     float *restrict z, int64_t z_stride, double *restrict log_jacobian);
+int jp_encode_column(const double *x, int64_t start, int64_t stop,
+                     const jp_marginal *marginal,
+                     const double *atoms, int64_t n_atoms,
+                     int32_t *codes, int64_t codes_stride,
+                     float *z, int64_t z_stride, double *log_jacobian);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

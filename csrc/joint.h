@@ -10,6 +10,10 @@
 
 #include "jp.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define JP_TILE 128 /* rows that go through the tree together: their messages stay in L2 */
 
 typedef struct {
@@ -127,5 +131,9 @@ int jp_tree_check(const jp_tree *tree, const jp_tree_sizes *sizes, double roundi
 /* counts (n_from, n_to) += weight of rows start..stop by the pair of their labels; -1 is skipped. */
 int jp_count_pairs(const int32_t *from, const int32_t *to, const double *weight, int64_t n_from,
                    int64_t n_to, int64_t start, int64_t stop, double *counts);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,6 +13,10 @@
 #include "encode.h"
 #include "joint.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define JP_SCORE_VERSION 1 /* of jp_score_api and all structs below; members are only ever appended */
 
 typedef struct {
@@ -108,5 +112,9 @@ typedef struct {
     int64_t (*work_size)(const jp_scorer *scorer);
     int (*rows)(const jp_scorer *scorer, const double *rows, int64_t start, int64_t stop, void *work, double *out);
 } jp_score_api;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -32,6 +32,14 @@ def pixels(*shape, seed=0):
 # ---- layouts, lists, threads -------------------------------------------------------------------
 
 
+def test_one_image_is_a_batch_of_one():
+    """Three dimensions are grey images: (H, W, 3) alone is H of them, each three pixels wide."""
+    image, flip = pixels(20, 24, 3), Compose([HorizontalFlip(p=1.0)])
+    np.testing.assert_array_equal(flip(image[np.newaxis])[0], image[:, ::-1])
+    np.testing.assert_array_equal(flip([image])[0], image[:, ::-1])
+    np.testing.assert_array_equal(flip(image), image[:, :, ::-1])
+
+
 def test_results_do_not_depend_on_batch_order_or_threads():
     images = pixels(40, 64, 64, 3)
     augment = Compose(PIPELINE, seed=9)

@@ -96,6 +96,9 @@ def test_fit_chooses_by_the_target(run, folder):
     said = rows_of(run("predict", "size.jp", "few.csv", "--interval", 0.8)[1])
     low, high = said["low"].to_numpy(), said["high"].to_numpy()
     assert (low <= high).all()
+    for share in (90, 0, "nan"):
+        status, _, err = run("predict", "size.jp", "few.csv", "--interval", share)
+        assert (status, err.partition(";")[0]) == (1, f"jointprob: --interval is {share}")
     truth = pyarrow.csv.read_csv(folder / "few.csv")["size"].to_numpy()
     assert ((low <= truth) & (truth <= high)).mean() > 0.6
 
@@ -135,6 +138,30 @@ def test_sample_impute_explain_predict_and_info(run, folder, joint):
 
 
 # ---- streams ----
+
+
+def test_a_folder_of_parquet_is_a_table(run, folder):
+    """Names of folders are a column of it; the model is that of the whole table."""
+    frame = pyarrow.parquet.read_table(folder / "data.parquet").slice(0, 50)
+    for year in (2020, 2021):
+        (folder / "years" / f"year={year}").mkdir(parents=True)
+        pyarrow.parquet.write_table(frame, folder / "years" / f"year={year}" / "0.parquet")
+    (folder / "years" / "readme.txt").write_text("no Parquet")
+    status, out, _ = run("fit", "years", "-o", "years.jp", "--json")
+    assert status == 0 and json.loads(out)["rows"] == 100
+    drawn = rows_of(run("sample", "years.jp", "-n", "50")[1])
+    assert set(drawn["year"].to_pylist()) == {2020, 2021}
+    scores = rows_of(run("score", "years.jp", "years")[1])["log_prob"].to_numpy()
+    np.testing.assert_array_equal(
+        scores, files.load(folder / "years.jp").score_samples(_years(frame))
+    )
+    told = run("drift", "years.jp", "years", "--batch-size", "70", "--json")
+    assert [json.loads(line)["n_rows"] for line in told[1].splitlines()] == [70, 100]
+
+
+def _years(frame):
+    year = pa.array(np.repeat([2020, 2021], len(frame)), pa.int32()).dictionary_encode()
+    return pa.concat_tables([frame, frame]).append_column("year", year)
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +232,13 @@ def test_drift_tells_the_same_of_either_file_as_the_monitor(run, folder, stream)
         (["score", "density.jp", "head.csv"], "head.csv: it has no rows"),
         (["score", "density.jp", "data.csv", "-o", "no/x.csv"], "no/x.csv: No such file"),
         (["score", "density.jp", "data.csv", "-o", "no/x.parquet"], "no/x.parquet: No such file"),
+        (["score", "density.jp", "data.csv", "-o", "x.xlsx"], "--output x.xlsx: allowed endings"),
+        (["sample", "density.jp", "-o", "x.json"], "--output x.json: allowed endings are .csv"),
+        (["impute", "density.jp", "data.csv", "-o", "x.tsv"], "--output x.tsv: allowed endings"),
+        (
+            ["explain", "density.jp", "data.csv", "--json", "-o", "x.parquet"],
+            "--output x.parquet: allowed endings are .json, .jsonl, .ndjson, .txt with --json",
+        ),
         (["fit", "dates.csv", "-o", "x.jp"], "dates.csv: column 'day' holds dates or times"),
         (["predict", "density.jp", "data.csv"], "density.jp: a JEPADensity predicts no column"),
         (["impute", "density.jp", "data.csv", "--method", "x"], "method='x'; allowed are"),

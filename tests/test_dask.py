@@ -167,6 +167,13 @@ def test_refused(fitted):
         jointprob.dask.predict(fitted, PARTS)
     with pytest.raises(TypeError, match="is no fitted JEPADensity, and no Joint"):
         jointprob.dask.sample(small(), 3)
+    with pytest.raises(ValueError, match="n=-1; allowed are integers from 0"):
+        jointprob.dask.sample(fitted, -1)
+    with pytest.raises(TypeError, match="client is a Series; allowed are a distributed"):
+        jointprob.dask.fit(small(), PARTS, MANY["count"])
+    for ask in (small().fit, fitted.score_samples, fitted.joint_.impute):
+        with pytest.raises(TypeError, match=r"X is a DataFrame of Dask: jointprob\.dask\.fit"):
+            ask(PARTS)
 
 
 def test_errors_of_workers_reach_the_caller(client):

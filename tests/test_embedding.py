@@ -169,6 +169,35 @@ def test_c_without_python(tmp_path):
     np.testing.assert_allclose(got[want.size :], second.compile()(rows), rtol=1e-6, atol=1e-6)
 
 
+@needs_compiler
+@pytest.mark.parametrize("flag", ["-ffast-math", "-ffinite-math-only"])
+def test_arithmetic_without_nan_is_refused(tmp_path, flag):
+    """It would compile, and answer NaN to missing cells."""
+    _, source = mixed_joint().export_c(tmp_path)
+    command = ["cc", "-fsyntax-only", flag, str(source)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode and "compile without -ffast-math" in result.stderr
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+@needs_compiler
+def test_headers_are_those_of_c_to_cplusplus(tmp_path):
+    """Names are looked up as C has them: an exported model links to a C++ program."""
+    mixed_joint().export_c(tmp_path, "model")
+    includes = ["-I", str(tmp_path), "-I", jointprob.get_include()]
+    program = tmp_path / "program.cpp"
+    program.write_text(
+        '#include "score.h"\n#include "model.h"\n'
+        "int main() { return model_work_size() > 0 && jp_scorer().n_columns == 0 ? 0 : 1; }\n"
+    )
+    compile_c("-c", *includes, tmp_path / "model.c", "-o", tmp_path / "model.o")
+    command = ["c++", "-Wall", "-Werror", "-pedantic", *includes, str(program)]
+    command += [str(tmp_path / "model.o"), "-lm", "-o", str(tmp_path / "program")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    subprocess.run([tmp_path / "program"], check=True)
+
+
 def test_the_header_says_what_a_row_is(tmp_path):
     header, source = mixed_joint().export_c(tmp_path / "new", "model_1")
     text = header.read_text()

@@ -82,6 +82,20 @@ def test_density_of_levels():
     check_density(joint, X, more)
 
 
+def test_cells_that_the_joint_refuses():
+    """Infinity is as far as numbers go; 0.5 is no boolean, so it is an unseen level."""
+    joint = mixed_joint()
+    X = take(mixed_table(20, seed=3), [0, 0, 0, 0])
+    fed = feed(session := session_of(joint.to_onnx()), X)
+    fed["a"][:2, 0] = [np.inf, 1e300]
+    fed["flag"][2:, 0] = [0.5, 2.0]
+    (said,) = session.run(None, fed)
+    assert np.isfinite(said).all()
+    assert said[0] == said[1] and said[2] == said[3]
+    seen = joint.log_prob({**take(X, [0, 0]), "flag": np.array([False, True])})
+    assert said[2] < seen.min()
+
+
 def test_marginals_have_graphs_too():
     """Blocks may be hidden, with others below them."""
     X = mixed_table(50)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import frame, scores, small
 
+from jointprob import JEPAClassifier
 from jointprob.encode import fit_encodings
 from jointprob.joint import Plan, Refinement, grow
 from jointprob.joint.rows import encoded_rows
@@ -332,6 +333,41 @@ def test_whole_numbers_widen_from_file_to_file(tmp_path, kinds):
     assert model.joint_.schema.columns[1].dtype == "int64"
 
 
+@pytest.mark.parametrize(
+    ("change", "lacks"),
+    [
+        (lambda t: t.rename_columns(["Number", *t.column_names[1:]]), "0.parquet .* 'Number'"),
+        (lambda t: t.drop_columns(["flag"]), "1.parquet .* 'flag'"),
+        (lambda t: t.append_column("more", t["flag"]), "0.parquet .* 'more'"),
+    ],
+)
+def test_files_of_other_columns(tmp_path, kinds, change, lacks):
+    path = written(tmp_path, kinds, change(kinds))
+    with pytest.raises(ValueError, match=f"files differ in their columns: .*{lacks}, which is in"):
+        small().fit(path)
+    reordered = written(tmp_path, kinds, kinds.select(kinds.column_names[::-1]))
+    assert small().fit(reordered).joint_.n_rows == 2 * N_ROWS
+
+
+def test_names_of_folders_are_a_column(tmp_path, kinds):
+    """As to pandas; and whatever else stands in a folder is no part of the table."""
+    for year, rows in {2020: kinds[:400], 2021: kinds[400:]}.items():
+        (tmp_path / "x=1" / f"year={year}").mkdir(parents=True)
+        pq.write_table(rows, tmp_path / "x=1" / f"year={year}" / "part.parquet")
+    folder = tmp_path / "x=1"
+    (folder / "readme.txt").write_text("no Parquet")
+    (folder / "_old").mkdir()
+    (folder / "_old" / "b.parquet").write_text("hidden")
+    model = small().fit(folder)
+    year = model.joint_.schema.columns[-1]
+    assert (year.name, year.levels, model.joint_.n_rows) == ("year", (2020, 2021), N_ROWS)
+    (folder / "readme.txt").unlink()
+    whole = pq.read_table(folder)
+    assert scores(model, whole) == scores(small().fit(whole), whole)
+    one = small().fit(folder / "year=2020" / "part.parquet")
+    assert one.joint_.schema.names == tuple(kinds.column_names)
+
+
 def test_no_rows_and_no_files(tmp_path, kinds):
     path = written(tmp_path, kinds[:0])
     with pytest.raises(ValueError, match=r"X holds no row: .* is empty"):
@@ -387,6 +423,12 @@ REFUSED = {
         "column 'a' mixes False .bool. with 'x' .str. of a later batch",
     ),
     "containers": (lambda: [MANY, pl.from_pandas(MANY)], ValueError, "kind pandas and polars"),
+    "no table": (lambda: [MANY, None], TypeError, "batch 1 of X is None; allowed are frames"),
+    "a path among them": (
+        lambda: [MANY, "x.parquet"],
+        TypeError,
+        "batch 1 is 'x.parquet': no file",
+    ),
     "infinity": (
         lambda: batches_with("length", np.inf),
         ValueError,
@@ -410,6 +452,30 @@ def test_refused(what):
 def test_batches_have_no_weights():
     with pytest.raises(ValueError, match="sample_weight is given, and X is batches"):
         small().fit(EVEN, sample_weight=np.ones(N_ROWS))
+
+
+def test_batches_and_paths_are_for_the_fit_of_a_density_alone(tmp_path, kinds):
+    path = str(written(tmp_path, kinds))
+    model = small().fit(MANY)
+    asked = {
+        "JEPADensity.fit alone reads a path": [
+            lambda: small().fit(["a.parquet", "b.parquet"]),
+            lambda: small().partial_fit(path),
+            lambda: model.score_samples(tmp_path),
+            lambda: small().fit(MANY, X_val="x.parquet"),
+            lambda: small().fit(EVEN, X_val="x.parquet"),
+            lambda: JEPAClassifier().fit(path, MANY["label"]),
+        ],
+        "JEPADensity.fit alone learns batches": [
+            lambda: small().partial_fit([MANY, MANY]),
+            lambda: model.score_samples([MANY.to_numpy(), MANY.to_numpy()]),
+            lambda: small().fit(MANY, X_val=[MANY, MANY]),
+        ],
+    }
+    for message, questions in asked.items():
+        for ask in questions:
+            with pytest.raises(TypeError, match=message):
+                ask()
 
 
 def test_lists_of_rows_are_one_table():

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from joints import ROW, fit_joint, mixed_joint, mixed_table, repeat, take, without
 
@@ -202,6 +205,23 @@ def test_rows_are_never_written():
 def test_rows_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"allowed are \(5,\) and \(n_rows, 5\)"):
         mixed_joint().compile()(np.zeros(shape))
+
+
+@pytest.mark.parametrize("outputs", ["log_prob", "subsets"])
+def test_what_is_no_plain_number_is_refused(outputs):
+    """Cells with names would be read by position: wrong numbers where the order is another one."""
+    scorer = mixed_joint().compile(outputs)
+    rows = rows_of(scorer, take(TABLE, np.arange(4)))
+    frame = pd.DataFrame(rows, columns=list(scorer.columns))
+    named = [frame, frame.iloc[0], pl.from_pandas(frame), pa.Table.from_pandas(frame)]
+    for one in (*named, dict(frame.iloc[0]), rows.view([(c, "f8") for c in "abcde"])):
+        with pytest.raises(TypeError, match=r"scorer\.to_rows\(table\)"):
+            scorer(one)
+    texts = [["lo", 1.0, 2.0, 3.0, 4.0], np.array(["lo", 1.0, 2.0, 3.0, 4.0], object)]
+    for one in (*texts, rows.astype(complex), rows.astype(complex)[0], rows.astype("M8[s]")):
+        with pytest.raises(TypeError, match="allowed are real numbers, and codes for levels"):
+            scorer(one)
+    np.testing.assert_array_equal(scorer(rows.astype(object)), scorer(rows))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from copy import copy
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from joints import mixed_table, take
 
@@ -187,6 +189,77 @@ def test_frames_of_another_container_and_order(source):
     frame = pd.DataFrame(other(40))[["flag", "b", "a", "zero", "color"]]
     tuned = source.fine_tune(frame, random_state=0)
     assert isinstance(tuned.sample(3, random_state=0), pd.DataFrame)
+
+
+CONTAINERS = {
+    "pandas": pd.DataFrame,
+    "polars": lambda t: pl.DataFrame({k: v.tolist() for k, v in t.items()}, nan_to_null=True),
+    "pyarrow": lambda t: pa.table(
+        {k: pa.array(v.tolist(), from_pandas=True) for k, v in t.items()}
+    ),
+    "dict": dict,
+}
+
+
+def typed(n_rows, seed):
+    """Texts, levels, true and false, whole numbers and others."""
+    random = np.random.default_rng(seed)
+    return {
+        "name": np.array(["ann", "bo"])[random.integers(0, 2, n_rows)].astype(object),
+        "ok": random.random(n_rows) < 0.5,
+        "count": random.integers(0, 1000, n_rows),
+        "size": random.normal(size=n_rows),
+    }
+
+
+@pytest.mark.parametrize("there", CONTAINERS)
+@pytest.mark.parametrize("here", CONTAINERS)
+def test_a_joint_moves_to_another_container(there, here):
+    """It draws and fills in the target's dtypes, which the source's library does not know."""
+    model = JEPADensity(n_subsets=2, n_trees=1, random_state=0)
+    joint = model.fit(CONTAINERS[there](typed(150, 0))).joint_
+    rows = CONTAINERS[here](typed(20, 1))
+    tuned = joint.fine_tune(rows, strength=0.5, random_state=0)
+    drawn = tuned.sample(30, random_state=0)
+    assert type(drawn) is type(rows)
+    assert read_table(drawn).schema.names == tuple(typed(1, 0))
+    for name in typed(1, 0):
+        own, got = (np.asarray(table[name]) for table in (rows, drawn))
+        assert own.dtype == got.dtype
+    filled = tuned.impute(rows)
+    np.testing.assert_array_equal(np.asarray(filled["count"]), np.asarray(rows["count"]))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("name", pl.Series(["bo"] * 20, dtype=pl.Categorical)),
+        ("name", pl.Series(["bo"] * 20, dtype=pl.Enum(["bo", "cy"]))),
+        ("name", pl.Series([None] * 20)),
+        ("ok", pl.Series([None] * 20, dtype=pl.Boolean)),
+        ("count", pl.Series(range(20), dtype=pl.Int8)),
+        ("size", pl.Series(range(20))),
+        ("size", pl.Series([None] * 20)),
+    ],
+)
+def test_dtypes_that_do_not_hold_the_sources_values_widen(column, values):
+    joint = JEPADensity(n_subsets=2, n_trees=1, random_state=0).fit(pd.DataFrame(typed(150, 0)))
+    rows = CONTAINERS["polars"](typed(20, 1)).with_columns(values.alias(column))
+    drawn = joint.joint_.fine_tune(rows, strength=1.0, random_state=0).sample(200, random_state=0)
+    before = typed(150, 0)[column]
+    if before.dtype == object or before.dtype == bool:
+        assert set(drawn[column]) >= set(before.tolist())
+    else:
+        assert drawn[column].max() > np.quantile(before, 0.9)
+        assert drawn[column].n_unique() > 50
+
+
+def test_rows_without_a_class_may_be_of_another_container():
+    table = typed(80, 0)
+    more = CONTAINERS["polars"](typed(30, 1))
+    X, y = pd.DataFrame(table).drop(columns="ok"), table["ok"]
+    classifier = JEPAClassifier(random_state=0).fit(X, y, unlabeled=more.drop("ok"))
+    assert classifier.predict(X).shape == (80,)
 
 
 # ---- bad input ----

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from os import PathLike
 from typing import Any, cast
 
 import narwhals.stable.v2 as nw
@@ -17,6 +18,7 @@ from sklearn.utils import check_array
 from jointprob.cells import Cells, Numbers, read_array, read_series
 from jointprob.schema import Container, preview
 
+FILES = (".parquet", ".parq", ".pq", ".csv")
 PLAIN = ("bool", "float32", "float64", *(f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64)))
 
 
@@ -32,6 +34,7 @@ class Found:
 
 def take_apart(X: Any, name: str, estimator_name: str | None) -> Found:
     """Columns of a table in whatever container; refuses what is no table or has no cells."""
+    _refuse_elsewhere(X, name)
     if isinstance(X, Mapping) and not issparse(X):  # a dok_matrix is a dict of its cells
         found = _from_dict(X, name)
     else:
@@ -39,6 +42,36 @@ def take_apart(X: Any, name: str, estimator_name: str | None) -> Found:
         found = _from_frame(frame) if frame is not None else _from_array(X, name, estimator_name)
     _check_not_empty(found, name, estimator_name)
     return found
+
+
+def is_table(X: Any) -> bool:
+    """Is X a frame, a 2-D array or a dict of columns?"""
+    if isinstance(X, Mapping):
+        return any(np.ndim(column) == 1 for column in X.values())
+    return hasattr(X, "columns") or (isinstance(X, np.ndarray) and X.ndim == 2)
+
+
+def _refuse_elsewhere(X: Any, name: str) -> None:
+    """TypeError for what is a table elsewhere in the package: paths, batches, Dask's frames."""
+    if type(X).__module__.partition(".")[0] in ("dask", "dask_expr") and hasattr(X, "columns"):
+        raise TypeError(
+            f"{name} is a {type(X).__name__} of Dask: jointprob.dask.fit learns it, and "
+            f"jointprob.dask.score_samples and .predict answer; .compute() makes a table of it"
+        )
+    many = isinstance(X, list | tuple) and len(X) > 0
+    first = X[0] if many else X
+    if isinstance(first, PathLike) or (
+        isinstance(first, str) and (not many or first.lower().endswith(FILES))
+    ):
+        raise TypeError(
+            f"{name} is {first!r}{' and so on' if many else ''}: no file is read here. Allowed is "
+            "a table; JEPADensity.fit alone reads a path, to one file or a folder of Parquet"
+        )
+    if many and is_table(first):
+        raise TypeError(
+            f"{name} is a {type(X).__name__} of {len(X)} tables; allowed is one. JEPADensity.fit "
+            "alone learns batches of rows"
+        )
 
 
 def _as_frame(X: Any) -> nw.DataFrame[Any] | None:

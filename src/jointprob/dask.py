@@ -19,7 +19,7 @@ from sklearn.base import is_outlier_detector
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.query import Joint
-from jointprob.query.sampling import seed_of
+from jointprob.query.sampling import count_of, seed_of
 from jointprob.scale.reduction import groups
 from jointprob.scale.source import Task
 
@@ -102,7 +102,7 @@ def fit(estimator: Any, X: Any, client: Any = None) -> Any:
     Raises
     ------
     TypeError
-        Another estimator, or X that is no Dask collection.
+        Another estimator, X that is no Dask collection, or a client that is none.
     ValueError
         As `JEPADensity.fit` on batches; the partitions are the batches.
 
@@ -135,6 +135,11 @@ def fit(estimator: Any, X: Any, client: Any = None) -> Any:
             f"estimator is a {type(estimator).__name__}; jointprob.dask.fit takes JEPADensity. "
             "Others keep trees grown on the rows themselves: fit them to a sample that fits into "
             "memory, such as X.sample(frac=0.01).compute(), then use jointprob.dask.predict"
+        )
+    if client is not None and not isinstance(client, distributed.Client):
+        raise TypeError(
+            f"client is a {type(client).__name__}; allowed are a distributed.Client and None. "
+            "There is no y: JEPADensity learns all columns of X alike"
         )
     parts = _partitions(X)
     fitted = copy(estimator)
@@ -294,11 +299,16 @@ def sample(estimator: Any, n_samples: int, random_state: Any = None) -> Any:
     -------
     dask.dataframe.DataFrame or dask.array.Array
         Lazy; an array where the joint was fitted to one.
+
+    Raises
+    ------
+    ValueError
+        As `Joint.sample`.
     """
     joint = getattr(estimator, "joint_", estimator)
     if not isinstance(joint, Joint):
         raise TypeError(f"{type(estimator).__name__} is no fitted JEPADensity, and no Joint")
-    seed = seed_of(random_state)
+    n_samples, seed = count_of(n_samples), seed_of(random_state)
     starts = range(0, max(n_samples, 1), SAMPLE_ROWS)
     spans = [(start, min(start + SAMPLE_ROWS, n_samples)) for start in starts]
     model = dask.delayed(joint, traverse=False)

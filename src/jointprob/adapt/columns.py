@@ -13,8 +13,15 @@ from jointprob.encode import Encoding
 from jointprob.joint.nursery import Member
 from jointprob.joint.tree import Codes, LatentTree, empty_tree
 from jointprob.predict.source import recast
-from jointprob.schema import Column, Schema, preview
+from jointprob.schema import Column, Container, Schema, preview
 from jointprob.table import Table, conform, read_table
+
+# Dtypes that hold any level or number of a kind; NumPy's in dicts and in arrays.
+PLAIN: dict[str, dict[type, str]] = {
+    "polars": {str: "String", bool: "Boolean", int: "Int64", float: "Float64"},
+    "pyarrow": {str: "string", bool: "bool", int: "int64", float: "double"},
+    "pandas": {str: "object", bool: "bool", int: "int64", float: "float64"},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +75,12 @@ def read_target(X: Any, source: Schema, categorical_features: Any = "from_dtype"
     cells = dict(zip(own.names, zip(read.schema, read.columns, strict=True), strict=True))
     order = sorted(here, key=lambda name: source.position(here[name].name))
     shared = tuple(_widened(here[name], *cells[name]) for name in order)
+    container = source.container if by_position else own.container
+    if container != source.container:  # dtypes of one library mean nothing to another
+        pairs = zip(shared, order, strict=True)
+        shared = tuple(_dressed(column, cells[name][0], container) for column, name in pairs)
     new = tuple(c for c in read.schema if c.name not in here)
-    schema = Schema((*shared, *new), source.container if by_position else own.container)
+    schema = Schema((*shared, *new), container)
     return Target(conform(X, schema, False, "X", "fine_tune"), len(shared))
 
 
@@ -90,7 +101,11 @@ def read_beside(X: Any, table: Table) -> tuple[Table, Table]:
             f"the rows without a class lack the columns {preview(absent)} and have the columns "
             f"{preview(extra)}, which X has not; both must have the same"
         )
-    schema = replace(found.schema.select(names), container=table.schema.container)
+    grown = found.schema.select(names).columns
+    if found.schema.container != table.schema.container:
+        pairs = zip(grown, table.schema, strict=True)
+        grown = tuple(_like(column, before) for column, before in pairs)
+    schema = Schema(grown, table.schema.container)
     return recast(table, schema), recast(found, schema)
 
 
@@ -105,6 +120,41 @@ def _widened(column: Column, found: Column, codes: np.ndarray) -> Column:
             f"{preview(column.levels)}"
         )
     return replace(column, levels=column.levels + tuple(v for v in used if v not in column.levels))
+
+
+def _dressed(column: Column, found: Column, container: Container) -> Column:
+    """The source's column in the dtype that the target has for it, or a plain one where that one
+    does not hold the source's values."""
+    if _holds(found, column):
+        return _like(column, found)
+    names = PLAIN.get(container, PLAIN["pandas"])
+    return replace(column, dtype=names[_plain_kind(column, found)], level_dtype="", ordered=False)
+
+
+def _like(column: Column, other: Column) -> Column:
+    """The column in the dtype of another one of the same kind."""
+    return replace(column, dtype=other.dtype, level_dtype=other.level_dtype, ordered=other.ordered)
+
+
+def _holds(found: Column, column: Column) -> bool:
+    if found.empty or found.kind != column.kind:
+        return False
+    if column.is_categorical:
+        known = {(type(v), v) for v in found.levels}
+        texts = all(isinstance(v, str) for v in (*column.levels, *found.levels))
+        bounded = found.dtype.startswith(("<U", "dictionary"))  # in length, in number
+        return known.issuperset((type(v), v) for v in column.levels) or (texts and not bounded)
+    here, there = found.integer_range, column.integer_range
+    if here is None:
+        return not found.dtype.lower().startswith("bool")
+    return there is not None and here[0] <= there[0] and there[1] <= here[1]
+
+
+def _plain_kind(column: Column, found: Column) -> type:
+    if not column.is_categorical:
+        return int if column.integer_range and found.integer_range else float
+    kinds = {type(level) for level in column.levels}
+    return kinds.pop() if len(kinds) == 1 else float
 
 
 def widen(encoding: Encoding, target: Target, new: Encoding | None) -> Encoding:

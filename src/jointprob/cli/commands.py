@@ -25,7 +25,9 @@ from jointprob.cli.questions import parse
 BATCH_ROWS = 50_000
 
 ModelFile = Annotated[Path, typer.Argument(help="A file that `jointprob fit` wrote.")]
-DataFile = Annotated[str, typer.Argument(help="CSV or Parquet; - is CSV from standard input.")]
+DataFile = Annotated[
+    str, typer.Argument(help="CSV, Parquet, or a folder of it; - is CSV from standard input.")
+]
 Output = Annotated[str, typer.Option("--output", "-o", help="CSV or Parquet; - is CSV to stdout.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, an object a row.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
@@ -126,6 +128,8 @@ def predict(
         raise ValueError(f"{model}: --proba needs a classifier, and it holds a {name}")
     if interval is not None and name != "JEPARegressor":
         raise ValueError(f"{model}: --interval needs a regressor, and it holds a {name}")
+    if interval is not None and not 0 < interval < 1:
+        raise ValueError(f"--interval is {interval:g}; allowed are shares between 0 and 1, as 0.9")
 
     def ask(rows: Any) -> Columns:
         said: Columns = {"prediction": loaded.predict(rows)}
@@ -148,6 +152,7 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Draw rows like those of the fit."""
+    tables.check_output(output, as_json)
     _, joint = load(model)
     tables.write(_columns(joint.sample(rows, random_state=seed), joint), output, as_json)
 
@@ -163,6 +168,7 @@ def impute(
     as_json: AsJson = False,
 ) -> None:
     """Fill the missing cells of every row from its other cells."""
+    tables.check_output(output, as_json)
     loaded, joint = load(model)
     rows = tables.read(data, joint.schema)
     with naming(data):
@@ -305,6 +311,7 @@ def _answer(
     data: str, joint: Any, ask: Callable[[Any], Columns], output: str, as_json: bool
 ) -> None:
     """Ask about the rows of a file, some at a time, and write what is said."""
+    tables.check_output(output, as_json)
     rows = tables.read(data, joint.schema)
     parts: list[Columns] = []
     console, shown = Console(stderr=True), sys.stderr.isatty()

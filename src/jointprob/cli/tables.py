@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from jointprob.scale.parquet import ENDINGS, open_parquet
 from jointprob.schema import Column, Schema, preview
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")  # cells of a CSV file
-PARQUET = (".parquet", ".pq")
+PLAIN = ("", ".csv", ".txt")  # endings of what is written, but for Parquet
+JSON = ("", ".json", ".jsonl", ".ndjson", ".txt")
 OPENING = re.compile(rb'(?<![^,\r\n])"')  # a quote elsewhere than first in its cell is text
 LONGEST_LINE = 1 << 24  # bytes
 MOST_BLOCK = 2**31 - 1  # bytes, of pyarrow
@@ -31,7 +33,7 @@ def read(path: str, schema: Schema | None = None) -> Any:
     Parameters
     ----------
     path : str
-        Parquet by the ending, else CSV; "-" is CSV from the standard input.
+        Parquet by the ending, or a folder of it, else CSV; "-" is CSV from the standard input.
     schema : Schema, optional
         Of a model: only its columns are read, cells as what they were in fit.
 
@@ -41,7 +43,7 @@ def read(path: str, schema: Schema | None = None) -> Any:
         Naming the file, and the column and row where one is at fault.
     """
     try:
-        table = (_read_parquet if path.lower().endswith(PARQUET) else _read_csv)(path, schema)
+        table = (_read_parquet if _is_parquet(path) else _read_csv)(path, schema)
         if not len(table):
             raise ValueError("it has no rows")
         return table
@@ -61,7 +63,7 @@ def batches(path: str, schema: Schema, n_rows: int) -> Iterator[Any]:
     done = 0
     try:
         for piece in _pieces(path, schema):
-            known = piece if path.lower().endswith(PARQUET) else _typed(piece, schema, done)
+            known = piece if _is_parquet(path) else _typed(piece, schema, done)
             done += len(known)
             waiting.append(known)
             if sum(map(len, waiting)) >= n_rows:
@@ -78,7 +80,12 @@ def batches(path: str, schema: Schema, n_rows: int) -> Iterator[Any]:
 
 def _pieces(path: str, schema: Schema) -> Iterator[Any]:
     """Tables of a few rows, those of CSV as texts."""
-    if path.lower().endswith(PARQUET):
+    if Path(path).is_dir():
+        folder = open_parquet(path)
+        wanted = _wanted(folder.dataset.schema.names, schema)
+        yield from (rows.select(wanted) for rows in folder)
+        return
+    if _is_parquet(path):
         with open(path, "rb") as file:
             parquet = pyarrow.parquet.ParquetFile(file)
             wanted = _wanted(parquet.schema_arrow.names, schema)
@@ -151,9 +158,16 @@ def _name(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(ENDINGS) or Path(path).is_dir()
+
+
 def _read_parquet(path: str, schema: Schema | None) -> Any:
-    with open(path, "rb") as file:  # its errors say what is wrong with the file
-        table = pyarrow.parquet.read_table(file)
+    if Path(path).is_dir():
+        table = open_parquet(path).dataset.to_table()
+    else:
+        with open(path, "rb") as file:  # its errors say what is wrong with the file
+            table = pyarrow.parquet.read_table(file)
     return table if schema is None else table.select(_wanted(table.column_names, schema))
 
 
@@ -254,6 +268,16 @@ def _try(cell: str | None, kind: Any, name: str, row: int) -> None:
 # ---- out ----
 
 
+def check_output(path: str, as_json: bool) -> None:
+    """ValueError, before any work, for a file name that says another format than is written."""
+    allowed = JSON if as_json else (*PLAIN, *ENDINGS)
+    if path != "-" and Path(path).suffix.lower() not in allowed:
+        endings = ", ".join(ending for ending in allowed if ending)
+        raise ValueError(
+            f"--output {path}: allowed endings are {endings}{' with --json' if as_json else ''}"
+        )
+
+
 def write(columns: dict[str, Any], path: str, as_json: bool) -> None:
     """Columns of equal length as CSV, Parquet (by the ending), or an object a row.
 
@@ -268,7 +292,7 @@ def write(columns: dict[str, Any], path: str, as_json: bool) -> None:
     if as_json:
         lines = (json.dumps(row, default=str, allow_nan=False) for row in _rows(table))
         _write_text("".join(f"{line}\n" for line in lines), path)
-    elif path.lower().endswith(PARQUET):
+    elif path.lower().endswith(ENDINGS):
         with open(path, "wb") as file:
             pyarrow.parquet.write_table(table, file)
     else:

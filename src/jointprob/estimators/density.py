@@ -194,7 +194,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
             As `jointprob.Joint.fine_tune`.
         """
         check_is_fitted(self)
-        self.joint_.refuse_families("fine_tune does not move them")
+        self.joint_._refuse_families("fine_tune does not move them")
         tuned = copy(self)
         found = tune_joint(self, X, sample_weight, strength)
         tuned._keep(found.joint)

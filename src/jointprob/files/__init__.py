@@ -37,7 +37,7 @@ def save(model: Any, path: Path) -> None:
         raise TypeError(f"{type(model).__name__} cannot be saved: only jointprob's own classes")
     whole, recorder, settings = _whole(model), Recorder(), {}
     if hasattr(whole, "members"):
-        whole.refuse_families("a file holds no code; pickle it")
+        whole._refuse_families("a file holds no code; pickle it")
     if model is not whole:
         settings = {
             key: recorder.value(_plain(value), f"parameter {key!r} of {name}")

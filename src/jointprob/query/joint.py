@@ -31,7 +31,7 @@ from jointprob.query.impute import METHODS, fill
 from jointprob.query.marginal import select_encoding, select_member, select_schema
 from jointprob.query.merge import check_same_atoms, check_same_columns
 from jointprob.query.passes import Pass, log_sum_exp
-from jointprob.query.sampling import draw_rows, seed_of
+from jointprob.query.sampling import count_of, draw_rows, seed_of
 from jointprob.query.view import View
 from jointprob.restore import to_container
 from jointprob.schema import Schema, preview
@@ -107,7 +107,7 @@ class Joint:
     def _views(self) -> tuple[View, ...]:
         return tuple(View(member, self.n_rows) for member in self.members)
 
-    def refuse_families(self, why: str) -> None:
+    def _refuse_families(self, why: str) -> None:
         """ValueError that names the first column with a family of the user's own, and says why."""
         for member in self.members:
             for own in member.encoding.families.values():
@@ -289,6 +289,7 @@ class Joint:
         -------
         Joint
             Its densities have the measure of this one's: a column keeps its atoms.
+            It draws tables of the kind of X, of this one's kind where either of them is an array.
 
         Raises
         ------
@@ -321,7 +322,7 @@ class Joint:
         # The stage after this one: imported where it is asked for, so that imports run one way.
         from jointprob.adapt.transfer import transfer
 
-        self.refuse_families("fine_tune does not move them")
+        self._refuse_families("fine_tune does not move them")
         seed = seed_of(random_state) % 2**31
         return transfer(self, X, sample_weight, strength, categorical_features, seed, n_jobs).joint
 
@@ -352,6 +353,9 @@ class Joint:
         ValueError
             Unknown outputs and columns; when called: rows of another shape, infinity, cells of a
             categorical column that are no codes.
+        TypeError
+            When called: frames, dicts, texts and complex numbers; `Scorer.to_rows` makes rows of
+            any table.
 
         Notes
         -----
@@ -403,7 +407,7 @@ class Joint:
         header, source : Path
             ``NAME.h`` declares ``NAME_work_size`` and ``NAME_rows`` and lists columns and codes.
             ``NAME.c`` needs a C11 compiler with GNU extensions (GCC, Clang) and ``-lm``, nothing
-            else; programs may hold several of them.
+            else, and refuses ``-ffast-math``; programs of C and C++ may hold several of them.
 
         Raises
         ------
@@ -501,8 +505,10 @@ class Joint:
         Operators of ai.onnx 18, and of ai.onnx.ml 3 for strings. Computed in float64 from the
         joint's float32 tables, so equal to `log_prob` to what float32 rounds there: a millionth of
         the larger of 1 and the row's farthest log density. Missing cells are integrated out. A row
-        that misses some numbers of a block takes longer. Of a joint, the density alone is held;
-        that of some columns is ``joint.marginal(columns).to_onnx()``.
+        that misses some numbers of a block takes longer. Where `log_prob` refuses a cell, a graph
+        answers: infinity counts as 1e300 of its sign, and in a column of levels or booleans any
+        other finite number, such as 0.5, as a level that fit did not see. Of a joint, the density
+        alone is held; that of some columns is ``joint.marginal(columns).to_onnx()``.
 
         Examples
         --------
@@ -516,7 +522,7 @@ class Joint:
         """
         from jointprob.onnx import joint_graph
 
-        self.refuse_families("ONNX holds no code of the user's")
+        self._refuse_families("ONNX holds no code of the user's")
         return joint_graph(self)
 
     # ---- rows ----
@@ -537,9 +543,7 @@ class Joint:
             As fitted, with the same dtypes and categories. No cell is missing, and no level is
             one that fit did not see.
         """
-        if n < 0 or n != int(n):
-            raise ValueError(f"n={n}; allowed are integers from 0")
-        return self._sample_rows(0, int(n), seed_of(random_state), n_jobs=n_jobs)
+        return self._sample_rows(0, count_of(n), seed_of(random_state), n_jobs=n_jobs)
 
     def _sample_rows(self, start: int, stop: int, seed: int, *, n_jobs: int | None = None) -> Any:
         """Rows start..stop of the sample of a seed, as `sample` draws them."""
@@ -581,8 +585,8 @@ class Joint:
         Returns
         -------
         frame, array or dict
-            As fitted, with the same dtypes. Observed cells are kept, and so is the index of a
-            pandas frame.
+            Of the kind that was fitted, whatever X is, with the same dtypes. Observed cells are
+            kept, and so is the index of a pandas frame.
         """
         columns = self._impute(read_rows(X, self.schema), method, random_state, n_jobs)
         return to_container(blank_empty(columns, self.schema), self.schema, like=X)
@@ -607,8 +611,9 @@ class Joint:
         Returns
         -------
         frame, array or dict of float64
-            NaN where a cell is missing. Numbers have densities, so their surprise may be negative,
-            and depends on the column's unit. The index of a pandas frame is kept.
+            Of the kind that was fitted, whatever X is. NaN where a cell is missing. Numbers have
+            densities, so their surprise may be negative, and depends on the column's unit. The
+            index of a pandas frame is kept.
 
         Notes
         -----

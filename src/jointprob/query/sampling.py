@@ -40,6 +40,13 @@ def seed_of(random_state: object) -> int:
     return int(check_random_state(random_state).randint(1 << 31))
 
 
+def count_of(n: float) -> int:
+    """How many rows to draw; ValueError unless it is a whole number from 0."""
+    if n < 0 or n != int(n):
+        raise ValueError(f"n={n}; allowed are integers from 0")
+    return int(n)
+
+
 def row_keys(table: Table) -> Keys:
     """A key for each row by its cells, uint64 (n_rows,), whatever order the rows stand in.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.fs
 
 BATCH_ROWS = 65_536
+ENDINGS = (".parquet", ".parq", ".pq")
 READ_AHEAD = 2  # batches and files under way, to read while the last batch is learnt
 
 
@@ -38,13 +41,20 @@ def open_parquet(source: Any) -> DatasetBatches:
     Parameters
     ----------
     source : str, PathLike or pyarrow.dataset.Dataset
+        Of a folder of this machine the files that end in .parquet, .parq or .pq are read, all files
+        if none does; names of folders such as ``year=2020`` are a column of levels, as they are to
+        pandas. Files of a data set may lack columns: its schema is its maker's.
 
     Raises
     ------
     ValueError
-        If there is no row, or a column is of one type in one file and of another in a later one.
+        If there is no row, a file of a folder has other columns than the first one, or a column is
+        of one type in one file and of another in a later one.
     """
-    dataset = _open(fspath(source)) if isinstance(source, str | PathLike) else source
+    is_path = isinstance(source, str | PathLike)
+    dataset = _open(fspath(source)) if is_path else source
+    if is_path:
+        _check_columns(dataset)
     dataset = _widened(dataset, _common_schema(dataset))
     if not dataset.count_rows():
         raise ValueError(f"X holds no row: {_name(source)} is empty; allowed are one or more")
@@ -53,11 +63,44 @@ def open_parquet(source: Any) -> DatasetBatches:
 
 def _open(path: str) -> Any:
     try:
-        return pyarrow.dataset.dataset(path, format="parquet")
+        if not Path(path).is_dir():  # a file, or a URI
+            return pyarrow.dataset.dataset(path, format="parquet")
+        named = pyarrow.dataset.HivePartitioning.discover(infer_dictionary=True)
+        return pyarrow.dataset.dataset(
+            _files(path) or path, format="parquet", partitioning=named, partition_base_dir=path
+        )
     except FileNotFoundError:
         raise FileNotFoundError(f"X is {path!r}: there is no such file or folder") from None
     except pa.ArrowInvalid as error:
         raise ValueError(f"X is {path!r}, which is no Parquet: {error}") from None
+
+
+def _files(folder: str) -> list[str]:
+    """Files of Parquet by their endings; as to Arrow, a name that starts with . or _ is hidden."""
+    chosen = pyarrow.fs.FileSelector(folder, recursive=True)
+    found = [file.path for file in pyarrow.fs.LocalFileSystem().get_file_info(chosen)]
+    return sorted(
+        path
+        for path in found
+        if path.lower().endswith(ENDINGS)
+        and not any(part.startswith((".", "_")) for part in Path(path).relative_to(folder).parts)
+    )
+
+
+def _check_columns(dataset: Any) -> None:
+    """ValueError unless all files have the columns of the first one, in whatever order."""
+    first: Any = None
+    for fragment in dataset.get_fragments():
+        names = fragment.physical_schema.names
+        first = first or (fragment.path, names)
+        odd = sorted(set(names) ^ set(first[1]))
+        if odd:
+            lacking = fragment.path if odd[0] in first[1] else first[0]
+            having = first[0] if odd[0] in first[1] else fragment.path
+            raise ValueError(
+                f"files differ in their columns: {lacking} has no column {odd[0]!r}, which is in "
+                f"{having}; the files of a folder must have the same"
+            )
 
 
 def _widened(dataset: Any, schema: Any) -> Any:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
+from jointprob.containers import is_table
 from jointprob.scale.reduction import Reduction
 
 Part = TypeVar("Part")
@@ -56,6 +55,10 @@ class Batches:
         parts: Reduction[Part] = Reduction(merge)
         n_batches = 0
         for number, batch in enumerate(self.batches):
+            if batch is None:
+                raise TypeError(
+                    f"batch {number} of X is None; allowed are frames, 2-D arrays, dicts of columns"
+                )
             parts.add(task(batch, number))
             n_batches += 1
         self._check_number(n_batches)
@@ -99,18 +102,12 @@ def source_of(X: Any, n_jobs: int | None = None) -> Batches | None:
 def _holds_batches(X: Any) -> bool:
     """Is X a sequence of tables, or another iterable that is no table itself?"""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and _is_table(X[0])
+        return len(X) > 0 and is_table(X[0])
     table_like = ("__array__", "__array_interface__", "__dataframe__", "__arrow_c_stream__")
     if isinstance(X, Mapping | bytes) or any(hasattr(X, name) for name in table_like):
         return False
     # sparse matrices and lazy frames are no batches: they are refused as tables
     return hasattr(X, "__iter__") and not any(hasattr(X, n) for n in ("shape", "columns"))
-
-
-def _is_table(X: Any) -> bool:
-    if isinstance(X, Mapping):
-        return any(np.ndim(column) == 1 for column in X.values())
-    return hasattr(X, "columns") or (isinstance(X, np.ndarray) and X.ndim == 2)
 
 
 def count_rows(batch: Any) -> int:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 STAGES = ("encode", "density", "joint", "score")
 PER_LINE = 8
+FAST_MATH = """/* NaN is a missing cell, and infinity stands for no density. */
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || (__FINITE_MATH_ONLY__ + 0)
+#error "compile without -ffast-math and -ffinite-math-only: they make NaN and infinity meaningless"
+#endif
+"""
 SIZES = ("parent", "n_states", "n_cells", "n_levels", "transition_at", "emission_at", "cell_at",
          "message_at", "code_column", "leaf_at")  # fmt: skip
 TABLES = ("cell", "transition", "transposed", "emission", "unseen", "message")
@@ -83,6 +88,10 @@ def header(schema: Schema, plan: Plan, outputs: Sequence[Wish], name: str) -> st
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
 enum {{ {upper}_COLUMNS = {plan.n_columns}, {upper}_OUTPUTS = {plan.width} }};
 
 /* Bytes of work space for one thread's calls. */
@@ -92,6 +101,10 @@ int64_t {name}_work_size(void);
    Log densities are in nats. Returns 0, or a negative number for infinity, for a code that is a
    fraction or below -2, and for a posterior of a row of probability zero. */
 int {name}_rows(const double *rows, int64_t start, int64_t stop, void *work, double *out);
+
+#ifdef __cplusplus
+}}
+#endif
 
 #endif
 """
@@ -119,6 +132,7 @@ def source(plan: Plan, name: str) -> str:
     parts = [
         f"/* Written by jointprob: kernels, then the model. See {name}.h. */\n",
         f'#include "{name}.h"\n',
+        FAST_MATH,
         '#if defined(__GNUC__)\n#pragma GCC diagnostic ignored "-Wunknown-pragmas"\n'
         '#pragma GCC diagnostic ignored "-Wunused-function"\n#endif\n',
         *kernels(),

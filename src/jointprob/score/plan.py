@@ -107,7 +107,7 @@ class Plan:
 
 def plan_of(joint: Joint, outputs: Sequence[Wish]) -> Plan:
     """The plan of a joint; it shares the joint's arrays."""
-    joint.refuse_families("scorers and C hold no code of the user's")
+    joint._refuse_families("scorers and C hold no code of the user's")
     encodings = list({id(member.encoding): member.encoding for member in joint.members}.values())
     first = encodings[0]  # all have the same columns, levels and atoms
     places = {id(encoding): e for e, encoding in enumerate(encodings)}

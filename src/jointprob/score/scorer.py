@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from jointprob.query.joint import Joint
 
 BLOCK_ROWS = 512
+NAMED = ("columns", "column_names", "iloc", "keys")  # frames, series and dicts
+INSTEAD = (
+    "allowed are real numbers, and codes for levels: scorer.to_rows(table) makes them of a table"
+)
 
 
 class Scorer(_score.Kernel):
@@ -96,7 +100,7 @@ class Scorer(_score.Kernel):
 
     def _call(self, rows: ArrayLike, out: Floats | None, n_jobs: int | None) -> float | Floats:
         """Anything but one row of float64 with one number for answer."""
-        cells = np.ascontiguousarray(rows, dtype=np.float64)
+        cells = np.ascontiguousarray(_numbers(rows), dtype=np.float64)
         if cells.ndim not in (1, 2) or cells.shape[-1] != len(self.columns):
             raise ValueError(
                 f"rows has shape {cells.shape}; allowed are ({len(self.columns)},) and "
@@ -121,6 +125,24 @@ class Scorer(_score.Kernel):
         raise ValueError(
             f"a row from {start} on has probability 0; nothing follows from it (error {status})"
         )
+
+
+def _numbers(rows: Any) -> NDArray[Any]:
+    """Rows as an array; TypeError for names, which position would pass over, and for no numbers."""
+    if not isinstance(rows, np.ndarray) and any(hasattr(rows, name) for name in NAMED):
+        raise TypeError(
+            f"rows is a {type(rows).__name__}, whose cells have names; a scorer takes plain "
+            "numbers by position: scorer.to_rows(table) makes them of a frame or dict"
+        )
+    cells = np.asarray(rows)
+    if cells.dtype.kind == "O":
+        try:
+            return cells.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"rows holds what is no number: {error}; {INSTEAD}") from None
+    if cells.dtype.kind not in "biuf":
+        raise TypeError(f"rows is of dtype {cells.dtype}; {INSTEAD}")
+    return cells
 
 
 def _checked_out(out: Any, shape: tuple[int, ...]) -> Floats:

@@ -124,8 +124,9 @@ class Compose:
         ----------
         images : array (N, H, W) or (N, H, W, C), or list of arrays (H, W) or (H, W, C)
             uint8, uint16 or float32, 1 to 16 channels, any strides; (N, C, H, W) with
-            ``layout="NCHW"``. They are not modified. NaN pixels stay NaN, and a pixel
-            interpolated from one is NaN.
+            ``layout="NCHW"``. One image is a batch of one, ``image[np.newaxis]``: an array
+            (H, W, 3) alone is H grey images of W rows and 3 columns. Images are not modified. NaN
+            pixels stay NaN, and a pixel interpolated from one is NaN.
         masks : of the same sizes, optional
             Move with the images, by nearest neighbour; may be bool. `CutMix` puts a partner's mask
             where it puts its picture; `MixUp` takes no masks.
