@@ -72,13 +72,13 @@ class ForestStream:
 
     Notes
     -----
-    Every batch is predicted before it is learnt, a large one piece by piece. Generations and others are mixed by exponential
-    weights on the mean log loss of each batch, with a fixed share of the weight given to all
-    (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is left with hardly
-    more than that share goes, and where there are many the one of least weight gives way to the
-    next one. Beside a model from before the stream, the first one starts at a weight of 0.05 and
-    later ones at what their kind has earned. Trees are grown on bootstraps of all recent rows, and
-    of the last quarter of those that may be kept, by turns.
+    Every batch is predicted before it is learnt, a large one piece by piece. Generations and others
+    are mixed by exponential weights on the mean log loss of each batch, with a fixed share of the
+    weight given to all (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is
+    left with hardly more than that share goes, and where there are many the one of least weight
+    gives way to the next one. Beside a model from before the stream, the first one starts at a
+    weight of 0.05 and later ones at what their kind has earned. Trees are grown on bootstraps of
+    all recent rows, and of the last quarter of those that may be kept, by turns.
     """
 
     schema: Schema
