@@ -32,6 +32,7 @@ NUMBER_RATE = 40.0  # and the same for numbers, whose loss is a share of the pri
 SHARE = 0.02  # of its weight that every generation gives to all, a batch
 SHARE_ROWS = 100.0  # of such a batch: a smaller one gives less, in proportion
 FRESH = 0.05  # weight beside a fitted model of what has learnt nothing yet
+FASTER = 4.0  # rates beside a fitted model: what starts at little weight must soon earn more
 PIECE_ROWS = 200  # of a large batch, each predicted before it is learnt
 RECENT_ROWS = 500.0  # half-life of what is known of losses
 DRAW_STREAM = 2**40  # second word of the key, and on from there: no two uses share a stream
@@ -77,8 +78,9 @@ class ForestStream:
     weight given to all (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is
     left with hardly more than that share goes, and where there are many the one of least weight
     gives way to the next one. Beside a model from before the stream, the first one starts at a
-    weight of 0.05 and later ones at what their kind has earned. Trees are grown on bootstraps of
-    all recent rows, and of the last quarter of those that may be kept, by turns.
+    weight of 0.05 and later ones at what their kind has earned, and weights move four times as
+    fast. Trees are grown on bootstraps of all recent rows, and of the last quarter of those that
+    may be kept, by turns.
     """
 
     schema: Schema
@@ -205,7 +207,7 @@ class ForestStream:
         binned = stream._binned(table, apart, n_jobs)
         said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
-        log_weights = stream._shared(said, label, weight)
+        log_weights = stream._shared(said, label, weight, fitted)
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
             for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
@@ -267,13 +269,14 @@ class ForestStream:
         kept = kept_share(float(weight.sum()), RECENT_ROWS)
         return np.asarray(kept * self.losses + (1 - kept) * np.array(new))
 
-    def _shared(self, said: list[Shares], label: Codes, weight: Floats) -> Floats:
+    def _shared(self, said: list[Shares], label: Codes, weight: Floats, fitted: bool) -> Floats:
         """Log weights of the generations after these rows."""
         if not said:
             return np.zeros(0)
         lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
         n = float(weight.sum())
         scale = (NUMBER_RATE if self.ordered else RATE) * (1 - kept_share(n, RECENT_ROWS))
+        scale *= FASTER if fitted else 1.0
         weights = softmax(self._log_weights - scale * np.array(lost))
         share = SHARE * min(n / SHARE_ROWS, 1.0)
         return np.asarray(np.log((1 - share) * weights + share / len(weights)))
