@@ -191,6 +191,17 @@ def test_drift_says_when_where_and_how_far(run, folder, stream):
     assert re.search(r"columns: length \+\d", out)
 
 
+def test_drift_of_rows_that_are_wrong_from_the_first_one(run, folder, stream):
+    stream.save(folder / "history.jp")
+    columns = table(400, seed=7)
+    columns["length"] += 9
+    pyarrow.csv.write_csv(pa.table(columns), folder / "wrong.csv")
+    status, out, err = run("drift", "history.jp", "wrong.csv")
+    assert (status, err) == (3, "")
+    assert "drift since about row 1, " in out and re.search(r"columns: length \+\d", out)
+    assert out.endswith("1 alarm in 400 rows\n")
+
+
 def test_drift_tells_the_same_of_either_file_as_the_monitor(run, folder, stream):
     stream.save(folder / "history.jp")
     monitor = DriftMonitor(stream.joint_)

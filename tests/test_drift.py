@@ -58,6 +58,28 @@ def test_a_change_of_the_mean_is_found_near_its_place():
     assert window.n_rows < 2200
 
 
+def test_a_mean_that_was_always_too_low_is_found_once():
+    """Seldom where it is just what it may be."""
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for k in range(200):
+        window = Adwin.empty(0.05, least=0.25)
+        draws = rng.random((30, 100)) < 0.25 if k % 2 else rng.random((30, 100)) / 2
+        cuts = []
+        for part in draws.astype(float):
+            window, cut = window.update(part)
+            cuts.append(cut is not None)
+        alarms += any(cuts)
+    assert alarms <= 10
+    window, found = Adwin.empty(0.05, least=0.25), []
+    for part in np.split(rng.random(2000) * 0.3, 20):
+        window, cut = window.update(part)
+        found += [] if cut is None else [cut]
+    assert len(found) == 1
+    assert found[0] <= 500
+    assert window.n_rows == 2000
+
+
 def test_the_window_stays_bounded():
     window = Adwin.empty(0.05)
     for _ in range(3):
@@ -80,6 +102,27 @@ def test_a_shifted_column_is_named(joint):
     assert next(iter(report.columns)) in ("c", "d")  # each is off from the other by as much
     assert report.nats > 0.5
     assert abs(report.n_since - (report.n_rows - 1500)) <= 200
+
+
+def test_rows_that_are_wrong_from_the_first_one(joint):
+    """One alarm; rows that then are as expected raise another."""
+    moved = rows(600, 1)
+    moved["a"] += 5
+    monitor = DriftMonitor(joint)
+    reports = [monitor.update(batch) for batch in batches(moved)]
+    assert [r.drift for r in reports] == [True] + [False] * 5
+    assert reports[0].n_since == 100
+    assert reports[0].nats == pytest.approx(reports[0].expected - reports[0].log_prob)
+    assert next(iter(reports[0].columns)) == "a"
+    assert "d" not in reports[0].columns
+    assert first_alarm(monitor, rows(1500, 2)).n_since <= 400
+
+
+def test_a_joint_of_few_rows_raises_no_alarm_over_others():
+    """It is overfitted, and its own samples are likelier than rows it has not seen."""
+    for seed in range(5):
+        few = JEPADensity(n_trees=1, random_state=seed).fit(rows(150, seed)).joint_
+        assert first_alarm(DriftMonitor(few), rows(2000, 10 + seed)) is None
 
 
 def test_a_permuted_column_is_named_with_its_pair(joint):

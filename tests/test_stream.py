@@ -9,7 +9,7 @@ from tables import frame
 
 from jointprob import JEPADensity
 from jointprob.adapt.counts import counts_of, with_levels
-from jointprob.adapt.stream import JointStream
+from jointprob.adapt.stream import JointStream, _batches
 from jointprob.estimators import density as estimator
 from jointprob.table import extend, read_table
 
@@ -139,6 +139,49 @@ def test_weights_are_repeats_and_nothing_is_learnt_from_weight_0(short_reservoir
     one.partial_fit(X[:100], sample_weight=weight)
     other.partial_fit(X.loc[np.repeat(np.arange(10, 100), 2)])
     np.testing.assert_allclose(one.score_samples(X), other.score_samples(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("half_life", [None, 300])
+def test_weights_of_many_rows_are_repeats_too(half_life):
+    """Rows are taken in batches, which are those of the repeated rows."""
+    X = frame(n_rows=900)
+    one, other = (small(half_life=half_life).fit(X[:300]) for _ in range(2))
+    times = np.random.default_rng(0).integers(1, 5, 600)
+    one.partial_fit(X[300:], sample_weight=times.astype(float))
+    other.partial_fit(X.loc[np.repeat(np.arange(300, 900), times)])
+    np.testing.assert_allclose(one.score_samples(X), other.score_samples(X), atol=1e-4)
+
+
+def test_batches_share_out_all_weight():
+    """In the order of the rows, in like parts, and with no more batches than repeats would give."""
+    random = np.random.default_rng(0)
+    for weight in (
+        np.ones(1400), np.full(5, 300.0), random.exponential(size=2000), np.full(2000, 1e-3),
+        random.exponential(size=1500) ** 6, np.r_[1e9, np.full(10, 1e-9)],
+    ):  # fmt: skip
+        batches, part = _batches(weight)
+        rows = np.concatenate(batches)
+        assert (np.diff(rows) >= 0).all()
+        assert (part >= 0).all()
+        given = np.bincount(rows, part, len(weight))
+        np.testing.assert_allclose(given, weight, rtol=1e-9, atol=1e-15 * weight.sum())
+        each = np.add.reduceat(part, np.cumsum([0, *map(len, batches[:-1])]))
+        whole = (weight == np.floor(weight)).all()  # then they are cut between repeats
+        np.testing.assert_allclose(each, each.mean(), rtol=1e-6, atol=1.0 if whole else 0.0)
+        assert len(batches) <= 196
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_the_first_rows_of_a_new_level_count(numbers):
+    """A third of all rows is a third of the probability, in one batch and in ten."""
+    X = frame(n_rows=400)[["label", "length"]].assign(label=["a", "b"] * 200)
+    X = X if numbers else X[["label"]]
+    new = X[:200].assign(label="new")
+    for size in (200, 20):
+        model = small().fit(X)
+        for batch in batches(new, size):
+            model.partial_fit(batch)
+        np.testing.assert_allclose(model.joint_.probability({"label": "new"}), 1 / 3, rtol=0.005)
 
 
 BAD = {

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import log_loss
 
 from jointprob import JEPAClassifier, JEPADensity
 from jointprob.adapt.discriminant import Discriminant
@@ -135,6 +136,38 @@ def test_it_goes_on_from_a_fit():
     assert model.score(turned[600:], label[600:]) > 0.8
     learn(model, new[:40].assign(colour="green"), np.full(40, "aside"))
     assert model.classes_.tolist() == ["above", "below", "aside"]
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """Numbers, noisy classes, and the pickle of a classifier fitted to the first 300 rows."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(1200, 3))
+    y = (X[:, 0] + 0.3 * rng.normal(size=1200) > 0).astype(int)
+    return X, y, pickle.dumps(JEPAClassifier(random_state=0).fit(X[:300], y[:300]))
+
+
+@pytest.mark.parametrize("sizes", [[1], [1] * 40, [5, 5], [200]])
+def test_what_has_learnt_nothing_does_not_outvote_a_fitted_model(noisy, sizes):
+    X, y, fitted = noisy
+    model = pickle.loads(fitted)
+    new, label = X[800:], y[800:]
+    before = log_loss(label, model.predict_proba(new))
+    start = 300
+    for size in sizes:
+        rows = slice(start, start := start + size)
+        model.partial_fit(X[rows], y[rows])
+    assert log_loss(label, model.predict_proba(new)) < before + 0.03
+
+
+def test_a_large_batch_is_learnt_in_pieces(noisy):
+    """As if its pieces had come one by one, after a fit and in a stream."""
+    X, y, fitted = noisy
+    for model in (pickle.loads(fitted), JEPAClassifier(random_state=0)):
+        other = pickle.loads(pickle.dumps(model))
+        model.partial_fit(X[300:900], y[300:900])
+        learn(other, X[300:900], y[300:900], size=200)
+        np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
 
 
 def test_a_stream_has_a_joint_when_it_is_asked_for():

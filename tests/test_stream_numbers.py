@@ -70,6 +70,24 @@ def test_it_goes_on_from_a_fit():
     assert model.joint_.n_rows == 300 + 801
 
 
+def test_a_large_batch_after_a_fit_leaves_intervals_narrow():
+    """It is learnt in pieces, and new trees earn their weight beside the fitted model."""
+    X, y = rows(1600, 0)
+    model = JEPARegressor(random_state=0).fit(X[:600], y[:600])
+    other = pickle.loads(pickle.dumps(model))
+
+    def width():
+        return np.ptp(model.predict_quantiles(X[1200:], [0.05, 0.95]), axis=1).mean()
+
+    fitted = width()
+    model.partial_fit(X[600:800], y[600:800])
+    assert width() < 1.35 * fitted
+    model.partial_fit(X[800:1200], y[800:1200])
+    assert width() < 1.35 * fitted
+    learn(other, X[600:1200], y[600:1200], size=200)
+    np.testing.assert_array_equal(model.predict(X), other.predict(X))
+
+
 def test_threads_do_not_matter_and_a_seed_fixes_all():
     X, y = rows(400, 0)
     one, other = (learn(JEPARegressor(random_state=3, n_jobs=n), X, y) for n in (1, 2))

@@ -79,6 +79,20 @@ def with_levels(start: Start, n_levels: tuple[int, ...]) -> Start:
     return Start(tree, start.transition, emission, share, start.moments)
 
 
+def allow_new_levels(tree: LatentTree) -> None:
+    """Make levels without any count as likely in all states of their cell, until they are counted.
+
+    A row of density 0 would count for nothing; how likely a level is says nothing of the states.
+    """
+    new = False
+    for b in np.flatnonzero(tree.n_levels):
+        table = _table(tree.emission, tree, int(b))
+        unknown = ~table.any(axis=1)
+        table[unknown], new = 1, new or bool(unknown.any())
+    if new:
+        tree.derive()
+
+
 def level_shares(tree: LatentTree, emission: Points, total: float) -> Points:
     """Each level's share of its cell, with half a row of prior, float32 like `tree.cell`."""
     out = np.zeros(len(tree.cell), np.float32)

@@ -19,6 +19,7 @@ from jointprob.table import Table, conform, extend
 NAME = "DriftMonitor"
 OWN_ROWS = 4096  # drawn from the joint, to know what it expects
 LEAST_ROWS = 200  # of a refresh
+LEAST_SHARE = 0.25  # mean share of own samples below; 1/2 of its own rows, 0.36 to 0.64 of others
 ACTIONS = ("alarm", "refresh")
 
 
@@ -35,14 +36,17 @@ class DriftReport:
     log_prob : float
         Mean log density of the batch, nats.
     expected : float
-        The same of the joint's own samples; what rows fall short of it from the start is misfit.
+        The same of the joint's own samples; other rows fall a little short of it, as the joint was
+        fitted to some and not to all.
     n_since : int
         With an alarm, rows since the change, this batch included.
     nats : float
-        With an alarm, by how much the mean log density has fallen since the change.
+        With an alarm, by how much the mean log density has fallen since the change, or below the
+        joint's own samples where no rows from before it are kept.
     columns : dict of column to nats
         With an alarm, columns whose cells surprise more than before, given all other cells of
-        their rows, and how much more; the clearest first.
+        their rows, and how much more; the clearest first. Before are the joint's own samples where
+        no rows from before the change are kept.
     pairs : dict of (columns, columns) to nats
         With an alarm, neighbouring blocks of the heaviest tree between which the dependence has
         moved: divergence of the states of one given those of the other, after from before.
@@ -87,7 +91,12 @@ class DriftMonitor:
     Notes
     -----
     Each row's log density becomes the share of the joint's own samples that are less likely. The
-    mean of these shares is watched by ADWIN; see `jointprob.adapt.adwin.Adwin`.
+    mean of these shares, 1/2 for the joint's own samples, is watched by ADWIN; see
+    `jointprob.adapt.adwin.Adwin`. An alarm is raised where it changes, and, until there has been
+    one, where the mean over all rows is clearly below 1/4: then rows are not what the joint expects
+    from the first one on. Rows that were not fitted have means of 0.36 to 0.64 by how well a joint
+    of few rows fits, so that less than this is not told from misfit: to find it, `update` first
+    with rows that are known to be as they should be.
 
     Examples
     --------
@@ -133,7 +142,7 @@ class DriftMonitor:
         own = joint.sample(OWN_ROWS, random_state=self.random_state, n_jobs=self.n_jobs)
         scores = joint.log_prob(own, n_jobs=self.n_jobs)
         self._own, self._expected = np.sort(scores), float(scores.mean())
-        self.joint_, self._window = joint, Adwin.empty(self.false_alarm)
+        self.joint_, self._window = joint, Adwin.empty(self.false_alarm, LEAST_SHARE)
         self._n_since: int | None = None  # rows since the change that a refresh waits for
 
     def update(self, X: Any) -> DriftReport:
@@ -184,9 +193,10 @@ class DriftMonitor:
         """The report with what has moved: rows kept before the change beside those after it."""
         table = _as_the_joint_knows(kept.table, self.joint_)
         cut = max(0, table.n_rows - n_since)
-        if not 0 < cut < table.n_rows:
-            return DriftReport(**{**vars(found), "n_since": n_since, "columns": {}, "pairs": {}})
         before, after = table.take(np.arange(cut)), table.take(np.arange(cut, table.n_rows))
+        if not cut:
+            own = self.joint_.sample(OWN_ROWS, random_state=self.random_state, n_jobs=self.n_jobs)
+            before = conform(own, self.joint_.schema, False, "X", NAME)
         means = [self.joint_._log_prob(Given(part), self.n_jobs).mean() for part in (before, after)]
         columns = column_changes(self.joint_, before, after, self.false_alarm, self.n_jobs)
         pairs = pair_changes(self.joint_, before, after, self.false_alarm)

@@ -30,6 +30,10 @@ PRIOR_ROWS = 1.0  # of all classes together
 RATE = 8.0  # nats of mean loss, times this, by which generations lose weight,
 NUMBER_RATE = 40.0  # and the same for numbers, whose loss is a share of the prior's
 SHARE = 0.02  # of its weight that every generation gives to all, a batch
+SHARE_ROWS = 100.0  # of such a batch: a smaller one gives less, in proportion
+FRESH = 0.05  # weight beside a fitted model of what has learnt nothing yet
+FASTER = 4.0  # rates beside a fitted model: what starts at little weight must soon earn more
+PIECE_ROWS = 200  # of a large batch, each predicted before it is learnt
 RECENT_ROWS = 500.0  # half-life of what is known of losses
 DRAW_STREAM = 2**40  # second word of the key, and on from there: no two uses share a stream
 POWERS = np.array([1.0, 1.4, 2.0, 2.8, 4.0])  # averages of trees are timid
@@ -69,12 +73,14 @@ class ForestStream:
 
     Notes
     -----
-    Every batch is predicted before it is learnt. Generations and others are mixed by exponential
-    weights on the mean log loss of each batch, with a fixed share of the weight given to all
-    (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is left with hardly
-    more than that share goes, and where there are many the one of least weight gives way to the
-    next one. Trees are grown on bootstraps of all recent rows, and of the
-    last quarter of those that may be kept, by turns.
+    Every batch is predicted before it is learnt, a large one piece by piece. Generations and others
+    are mixed by exponential weights on the mean log loss of each batch, with a fixed share of the
+    weight given to all (Herbster & Warmuth 1998, doi:10.1023/A:1007424614876). A generation that is
+    left with hardly more than that share goes, and where there are many the one of least weight
+    gives way to the next one. Beside a model from before the stream, the first one starts at a
+    weight of 0.05 and later ones at what their kind has earned, and weights move four times as
+    fast. Trees are grown on bootstraps of all recent rows, and of the last quarter of those that
+    may be kept, by turns.
     """
 
     schema: Schema
@@ -176,6 +182,7 @@ class ForestStream:
         half_life: float | None = None,
         n_jobs: int | None = None,
         others: Sequence[Shares] = (),
+        fitted: bool = False,
     ) -> ForestStream:
         """The stream after a batch.
 
@@ -192,13 +199,15 @@ class ForestStream:
         n_jobs : int, optional
         others : sequence of float32 (n_rows, n_classes)
             As in `log_proba`.
+        fitted : bool
+            Is the last of the others a model from before the stream?
         """
         stream, n = self._widened(n_classes), float(weight.sum())
         apart = self.trend.distances(table)
         binned = stream._binned(table, apart, n_jobs)
         said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
-        log_weights = stream._shared(said, label, weight)
+        log_weights = stream._shared(said, label, weight, fitted)
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
             for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
@@ -216,7 +225,7 @@ class ForestStream:
             n_rows=stream.n_rows + n,
             others=log_weights[len(stream.generations) :],
         )
-        return after._grown(half_life is not None) if after.is_due() else after
+        return after._grown(half_life is not None, fitted) if after.is_due() else after
 
     @property
     def last_is_outdone(self) -> bool:
@@ -260,16 +269,17 @@ class ForestStream:
         kept = kept_share(float(weight.sum()), RECENT_ROWS)
         return np.asarray(kept * self.losses + (1 - kept) * np.array(new))
 
-    def _shared(self, said: list[Shares], label: Codes, weight: Floats) -> Floats:
+    def _shared(self, said: list[Shares], label: Codes, weight: Floats, fitted: bool) -> Floats:
         """Log weights of the generations after these rows."""
         if not said:
             return np.zeros(0)
         lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
-        scale = (NUMBER_RATE if self.ordered else RATE) * (
-            1 - kept_share(float(weight.sum()), RECENT_ROWS)
-        )
+        n = float(weight.sum())
+        scale = (NUMBER_RATE if self.ordered else RATE) * (1 - kept_share(n, RECENT_ROWS))
+        scale *= FASTER if fitted else 1.0
         weights = softmax(self._log_weights - scale * np.array(lost))
-        return np.asarray(np.log((1 - SHARE) * weights + SHARE / len(weights)))
+        share = SHARE * min(n / SHARE_ROWS, 1.0)
+        return np.asarray(np.log((1 - share) * weights + share / len(weights)))
 
     def _loss(self, shares: Shares, label: Codes) -> Floats:
         """Log loss of each row; of a number the ranked probability score beside the prior's.
@@ -285,7 +295,7 @@ class ForestStream:
         )
         return np.asarray(own / max(float(usual.mean()), 1e-9))
 
-    def _grown(self, forgets: bool) -> ForestStream:
+    def _grown(self, forgets: bool, fitted: bool) -> ForestStream:
         """With a new generation in the place of the worst."""
         part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
@@ -298,7 +308,7 @@ class ForestStream:
         new = grow(
             seen, label, recent.weight, binning, self.prior, self.ordered, self.seed, self.n_grown
         )
-        return self._with(new)
+        return self._with(new, fitted)
 
     def _drawn(self, rows: Reservoir) -> Reservoir:
         """Rows drawn by what is left of their weight: light ones would fill leaves of their own."""
@@ -328,13 +338,13 @@ class ForestStream:
         alike = [g.binning for g in self.generations if len(g.binning.edges) >= n_columns]
         return alike[-1].first(n_columns) if alike else None
 
-    def _with(self, new: Generation) -> ForestStream:
+    def _with(self, new: Generation, fitted: bool) -> ForestStream:
         """With another generation; where there are many, the one of least weight gives way."""
         weights, old = self._log_weights, list(self.generations)
         if len(old) == MOST_GENERATIONS:
             old.pop(int(np.argmin(weights[:MOST_GENERATIONS])))
         if len(weights):
-            new = replace(new, log_weight=float(weights.mean()))
+            new = replace(new, log_weight=_start(weights, fitted))
         # Trees that are hardly believed are seldom grown.
         believed = softmax(weights)[: len(self.generations)].sum() if len(weights) else 1.0
         pause = GROW_ROWS / max(float(believed), LEAST_PACE)
@@ -342,6 +352,20 @@ class ForestStream:
         return replace(
             self, generations=(*old, new), next_growth=following, n_grown=self.n_grown + 1
         )
+
+
+def pieces(n_rows: int) -> list[Codes]:
+    """Rows of a batch that are learnt together, one piece after the other."""
+    return np.array_split(np.arange(n_rows), max(1, -(-n_rows // PIECE_ROWS)))
+
+
+def _start(log_weights: Floats, fitted: bool) -> float:
+    """Log weight of a new generation: the mean of all, but for the fitted model at the end."""
+    if not fitted:
+        return float(log_weights.mean())
+    if len(log_weights) == 1:
+        return float(log_weights[0] + np.log(FRESH))
+    return float(log_weights[:-1].mean())
 
 
 def _outdone(log_weights: Floats) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointprob.adapt.discriminant import HALF_LIVES, MOST_COLUMNS, Discriminant
-from jointprob.adapt.forest import ForestStream
+from jointprob.adapt.forest import FRESH, ForestStream, pieces
 from jointprob.adapt.generation import Codes, Shares
 from jointprob.adapt.recent import KeepsJoint, recent_joint
 from jointprob.adapt.reservoir import no_rows
@@ -77,10 +77,27 @@ class LabelStream(KeepsJoint):
         n_jobs: int | None = None,
     ) -> LabelStream:
         """The stream after a batch; see `ForestStream.learn`."""
+        stream = self
+        for rows in pieces(table.n_rows):
+            piece = table.take(rows), label[rows], weight[rows]
+            stream = stream._learn_piece(*piece, n_classes, half_life, n_jobs)
+        return stream
+
+    def _learn_piece(
+        self,
+        table: Table,
+        label: Codes,
+        weight: Floats,
+        n_classes: int,
+        half_life: float | None,
+        n_jobs: int | None,
+    ) -> LabelStream:
         seen = self._seen(table)
         ready = self._ready(seen, n_classes)
         said = ready._others(table, seen, n_classes, n_jobs)
-        forest = ready.forest.learn(table, label, weight, n_classes, half_life, n_jobs, said)
+        forest = ready.forest.learn(
+            table, label, weight, n_classes, half_life, n_jobs, said, self.before is not None
+        )
         moved = [d.after(s, label, weight) for d, s in zip(ready.discriminants, seen, strict=True)]
         return replace(ready, forest=forest, discriminants=tuple(moved))._without_the_outdone()
 
@@ -93,7 +110,8 @@ class LabelStream(KeepsJoint):
             Discriminant.empty(cells, n_classes, half_life)
             for cells, half_life in zip(seen, HALF_LIVES, strict=True)
         ]
-        weights = np.concatenate([np.zeros(len(new)), self.forest.others])
+        start = 0.0 if self.before is None else self.forest.others[-1] + np.log(FRESH / len(new))
+        weights = np.concatenate([np.full(len(new), start), self.forest.others])
         return replace(self, discriminants=tuple(new), forest=replace(self.forest, others=weights))
 
     def _seen(self, table: Table) -> list[Floats]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jointprob.adapt.forest import ForestStream
+from jointprob.adapt.forest import ForestStream, pieces
 from jointprob.adapt.generation import Shares
 from jointprob.adapt.recent import KeepsJoint, recent_joint
 from jointprob.adapt.reservoir import no_rows
@@ -114,13 +114,29 @@ class NumberStream(KeepsJoint):
             Rows after which a row counts half in leaves; None never forgets.
         n_jobs : int, optional
         """
+        stream = self
+        for rows in pieces(table.n_rows):
+            piece = table.take(rows), number[rows], weight[rows]
+            stream = stream._learn_piece(*piece, half_life, n_jobs)
+        return stream
+
+    def _learn_piece(
+        self,
+        table: Table,
+        number: Floats,
+        weight: Floats,
+        half_life: float | None,
+        n_jobs: int | None,
+    ) -> NumberStream:
         numbers = np.concatenate([self.numbers, number])
         due, ready = self.forest.is_due(float(weight.sum())), self
         if due:
             ready = self._fitting(numbers, np.concatenate([self.forest.window.weight, weight]))
         label, n = ready.cells.find(number), len(ready.cells.low)
         before = ready._before(table, n_jobs)
-        forest = ready.forest.learn(table, label, weight, n, half_life, n_jobs, before)
+        forest = ready.forest.learn(
+            table, label, weight, n, half_life, n_jobs, before, self.before is not None
+        )
         kept = kept_share(float(weight.sum()), half_life)
         sums = ready.means * ready.forest.class_rows * kept + np.bincount(label, weight * number, n)
         known = forest.class_rows > 0

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
-from jointprob.adapt.counts import copied, counts_of, level_shares, with_levels
+from jointprob.adapt.counts import allow_new_levels, copied, counts_of, level_shares, with_levels
 from jointprob.encode import Encoding
 from jointprob.joint.em import Refinement
 from jointprob.joint.nursery import Member
-from jointprob.joint.rows import Rows, encoded_rows
+from jointprob.joint.rows import REPEATS, SPELT_ROWS, Rows, encoded_rows
 from jointprob.joint.start import Plan, Start
-from jointprob.joint.tree import Floats
+from jointprob.joint.tree import Floats, Sizes
 from jointprob.query import Joint
 from jointprob.schema import Schema
 from jointprob.table import Table
@@ -136,6 +136,10 @@ class JointStream:
             Rows after which a row counts half; None never forgets.
         n_jobs : int, optional
         """
+        batches, weight = _batches(weight)
+        if len(batches) > 1:
+            table = table.take(np.concatenate(batches))
+        ends = np.cumsum([len(batch) for batch in batches])
         schema = _with_their_empties(table.schema, self.schema)
         encodings = {id(t.encoding): _grown(t.encoding, schema) for t in self.trees}
         encoded = {key: encoding.encode(table, n_jobs) for key, encoding in encodings.items()}
@@ -155,7 +159,7 @@ class JointStream:
             if shares is not None:
                 own = replace(own, weight=weight * shares[:, m])
                 n_before *= float(np.exp(tree.log_weight))
-            scores[:, m] = _learn(tree.start, own, tree.plan, n_before, half_life)
+            scores[:, m] = _learn(tree.start, own, ends, tree.plan, n_before, half_life)
         n = float(weight.sum())
         before = self.n_rows * kept_share(n, half_life)
         log_weights = self._log_weights(scores + jacobians, weight, before).tolist()
@@ -182,19 +186,22 @@ class JointStream:
 
 
 def _learn(
-    start: Start, rows: Rows, plan: Plan, n_before: float, half_life: float | None
+    start: Start, rows: Rows, ends: Sizes, plan: Plan, n_before: float, half_life: float | None
 ) -> Floats:
     """Move a tree, batch by batch; log densities of the rows in z before each was learnt."""
     run = Refinement(start, rows, _weaker(plan), n_before)
     scores = []
-    for batch in _batches(len(rows)):
+    for batch in np.split(np.arange(len(rows)), ends[:-1]):
         part = rows.take(batch)
         scores.append(start.tree.log_prob(part.codes, part.z, 1))
         n = float(part.weight.sum())
         if n == 0:  # all of them belong to other trees
             continue
+        allow_new_levels(start.tree)
         run.total = run.total * kept_share(n, half_life) + n
-        run.expect(batch)
+        learnt = batch[part.weight > 0]
+        for some in np.array_split(learnt, -(-len(learnt) // BATCH_ROWS)):  # light rows may be many
+            run.expect(some)
         run.level_share[:] = level_shares(start.tree, run.emission, run.total)
         run.maximise(n, n / run.total)
     return np.concatenate(scores)
@@ -210,8 +217,31 @@ def _weaker(plan: Plan) -> Plan:
     )
 
 
-def _batches(n_rows: int) -> list[NDArray[np.int64]]:
-    return np.array_split(np.arange(n_rows), -(-n_rows // BATCH_ROWS))
+def _batches(weight: Floats) -> tuple[list[Sizes], Floats]:
+    """Rows of batches of like weight, and the weight of each: a heavy row has a part in several.
+
+    A weight means repeats, so that batches are cut where they would be among repeated rows.
+    """
+    ends, n = np.cumsum(weight), len(weight)
+    total = float(ends[-1])
+    n_batches = -(-max(n, min(total, max(REPEATS * n, SPELT_ROWS))) // BATCH_ROWS)
+    if n_batches == 1:
+        return [np.arange(n)], weight
+    cuts = np.linspace(0, total, int(n_batches) + 1)
+    if (weight == np.floor(weight)).all():
+        cuts = np.round(cuts)
+    starts = ends - weight
+    batches, parts = [], []
+    for low, high in pairwise(cuts):
+        first, last = np.searchsorted(ends, low, "right"), np.searchsorted(starts, high, "left")
+        if first == last:  # by rounding
+            continue
+        part = weight[first:last].copy()
+        part[0] -= max(low - starts[first], 0.0)
+        part[-1] -= max(ends[last - 1] - high, 0.0)
+        batches.append(np.arange(first, last))
+        parts.append(np.maximum(part, 0.0))
+    return batches, np.concatenate(parts)
 
 
 def _grown(encoding: Encoding, schema: Schema) -> Encoding:
