@@ -20,6 +20,7 @@ from saved.models import answers, fitted, label, table, target
 
 import jointprob
 from jointprob import JEPAClassifier, JEPADensity, JEPAImputer, Joint, files
+from jointprob.query.view import Levels
 
 SAVED = Path(__file__).parent / "saved"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -271,6 +272,13 @@ def test_what_cannot_be_saved_is_refused(density, path):
     with pytest.raises(TypeError, match="only jointprob's own classes"):
         files.save(object(), path)
     assert not path.exists()
+
+
+def test_states_that_no_level_belongs_to_draw_the_nearest():
+    """A broken file may hold them: no level has its cell there."""
+    levels = Levels(np.array([0, 1]), np.ones((2, 1)), 1e-3, 4)
+    drawn = levels.draw(np.array([0, 1, 2, 3], np.int32), np.full(4, 0.5), None)
+    assert drawn.tolist() == [0, 1, 1, 1]
 
 
 def test_hostile_files_are_refused_or_answer(tmp_path):

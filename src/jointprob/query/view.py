@@ -79,7 +79,8 @@ class Levels:
         """A known level for each state drawn, int32 (n_rows,); an unseen one is never drawn."""
         ladder = self._ladder if allowed is None else self._climb(self.emission * allowed[:, None])
         place = np.searchsorted(ladder.steps, states + uniform)
-        return ladder.levels[place]
+        # Files may hold states that no level belongs to: the nearest one is drawn then.
+        return ladder.levels[np.minimum(place, len(ladder.levels) - 1)]
 
     @cached_property
     def _ladder(self) -> Ladder:
