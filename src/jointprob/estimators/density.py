@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jointprob.adapt.transfer import Transfer
 
 NAME = "JEPADensity"
-RESERVOIR_ROWS = 20_000  # from which a structure is kept
+RESERVOIR_ROWS = 50_000  # from which a structure is kept
 GROWTH = 1.5  # of the rows kept that is worth another fit
 
 
@@ -205,7 +205,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         """Learn another batch of rows.
 
         The first rows are kept, and the joint is fitted to them anew whenever they are half as
-        many again, until there are 20,000. From then on, and after `fit`, every batch moves the
+        many again, until there are 50,000. From then on, and after `fit`, every batch moves the
         tables of the joint in one pass, and no row is kept.
 
         Parameters
@@ -228,7 +228,7 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         Notes
         -----
         See `jointprob.adapt.stream.JointStream`. A column that has been empty joins the joint with
-        its first value, but after 20,000 rows and after `fit` is passed over until the next `fit`.
+        its first value, but after 50,000 rows and after `fit` is passed over until the next `fit`.
 
         Examples
         --------
