@@ -7,16 +7,6 @@ from libc.stdint cimport int64_t, uint8_t
 
 
 cdef extern from "density.h" nogil:
-    ctypedef struct jp_gauss:
-        int64_t n_columns
-        int64_t n_states
-        int64_t n_padded
-        float *mean_lanes
-        float *whitening_lanes
-        float *log_norm
-        double *covariance_lanes
-        const double *grain
-
     ctypedef struct jp_gauss_sums:
         double *weight
         double *sum

@@ -7,16 +7,6 @@ from libc.stdint cimport int32_t, int64_t
 
 
 cdef extern from "encode.h" nogil:
-    ctypedef struct jp_piece:
-        pass
-    ctypedef struct jp_tail:
-        pass
-    ctypedef struct jp_marginal:
-        const double *keys
-        int64_t n_keys
-        const jp_piece *pieces
-        int64_t n_pieces
-        const jp_tail *tails
     int jp_encode_forward(const double *, int64_t, int64_t, const jp_marginal *,
                           double *, double *)
     int jp_encode_inverse(const double *, int64_t, int64_t, const jp_marginal *, double *)

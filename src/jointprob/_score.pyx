@@ -15,6 +15,10 @@ from libc.stdlib cimport calloc, free, malloc
 
 from jointprob import _density, _encode, _joint
 
+from jointprob._density cimport jp_gauss
+from jointprob._encode cimport jp_marginal, jp_piece, jp_tail
+from jointprob._joint cimport jp_tree
+
 
 cdef extern from "score.h" nogil:
     int JP_OK
@@ -23,45 +27,6 @@ cdef extern from "score.h" nogil:
     int64_t JP_SCORE_LOG_PROB
     const char *JP_SCORE_CAPSULE
     const char *JP_SCORER_CAPSULE
-
-    ctypedef struct jp_piece:
-        pass
-
-    ctypedef struct jp_tail:
-        pass
-
-    ctypedef struct jp_marginal:
-        const double *keys
-        int64_t n_keys
-        const jp_piece *pieces
-        int64_t n_pieces
-        const jp_tail *tails
-
-    ctypedef struct jp_gauss:
-        int64_t n_columns
-        int64_t n_states
-        int64_t n_padded
-        float *mean_lanes
-        float *whitening_lanes
-        float *log_norm
-        double *covariance_lanes
-
-    ctypedef struct jp_tree:
-        int64_t n_blocks
-        const int64_t *parent
-        const int64_t *n_states
-        const int64_t *n_cells
-        const int64_t *n_levels
-        const int64_t *transition_at
-        const int64_t *emission_at
-        const int64_t *cell_at
-        const int64_t *message_at
-        const int32_t *cell
-        float *transition
-        float *transposed
-        float *emission
-        float *unseen
-        float *message
 
     ctypedef struct jp_score_categorical:
         int64_t column
