@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from jointprob.adapt.discriminant import HALF_LIVES, MOST_COLUMNS, Discriminant
 from jointprob.adapt.forest import FRESH, ForestStream, pieces
 from jointprob.adapt.generation import Codes, Shares
-from jointprob.adapt.recent import KeepsJoint, recent_joint
+from jointprob.adapt.recent import KeepsJoint
 from jointprob.adapt.reservoir import no_rows
 from jointprob.joint.tree import Floats
 from jointprob.predict.labels import LabelModel, explain_classes
 from jointprob.predict.source import recast
 from jointprob.query import Joint
-from jointprob.schema import Schema
 from jointprob.table import Table
 
 
@@ -50,10 +49,6 @@ class LabelStream(KeepsJoint):
         class_rows = np.exp(model.pool.log_prior) * joint.n_rows
         forest = ForestStream.empty(no_rows(joint.schema), len(class_rows), seed)
         return cls(replace(forest.after(class_rows), others=np.zeros(1)), (), joint, model)
-
-    @property
-    def schema(self) -> Schema:
-        return self.forest.schema
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
@@ -133,13 +128,3 @@ class LabelStream(KeepsJoint):
         own = np.exp(self.before.log_proba(recast(table, self.fitted.schema), n_jobs))
         more = n_classes - own.shape[1]  # it knows no class that came later
         return [*said, np.pad(own, ((0, 0), (0, more))).astype(np.float32)]
-
-    def _without_the_outdone(self) -> LabelStream:
-        """Without the model from before, once it is hardly believed."""
-        if self.before is None or not self.forest.last_is_outdone:
-            return self
-        forest = replace(self.forest, others=self.forest.others[:-1])
-        return replace(self, forest=forest, before=None)
-
-    def _learn_joint(self, n_jobs: int | None) -> Joint:
-        return recent_joint(self.forest.window, self.fitted, self.forest.seed, n_jobs)

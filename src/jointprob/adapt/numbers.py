@@ -8,7 +8,7 @@ import numpy as np
 
 from jointprob.adapt.forest import ForestStream, pieces
 from jointprob.adapt.generation import Shares
-from jointprob.adapt.recent import KeepsJoint, recent_joint
+from jointprob.adapt.recent import KeepsJoint
 from jointprob.adapt.reservoir import no_rows
 from jointprob.adapt.stream import kept_share
 from jointprob.joint.tree import Floats
@@ -18,7 +18,6 @@ from jointprob.predict.offset import TunedNumbers
 from jointprob.predict.predictive import PredictiveDistribution
 from jointprob.predict.source import recast
 from jointprob.query import Joint
-from jointprob.schema import Schema
 from jointprob.table import Table
 
 MOST_CELLS = 64
@@ -79,10 +78,6 @@ class NumberStream(KeepsJoint):
         forest = replace(forest.after(rows), others=np.zeros(1))
         return cls(forest, cells, means, np.empty(0), joint, model)
 
-    @property
-    def schema(self) -> Schema:
-        return self.forest.schema
-
     def mean(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Means, (n_rows,)."""
         return self.distribution(table, n_jobs).mean()
@@ -141,11 +136,9 @@ class NumberStream(KeepsJoint):
         sums = ready.means * ready.forest.class_rows * kept + np.bincount(label, weight * number, n)
         known = forest.class_rows > 0
         means = np.divide(sums, forest.class_rows, out=ready.means.copy(), where=known)
-        left = self.before
-        if left is not None and forest.last_is_outdone:
-            forest, left = replace(forest, others=forest.others[:-1]), None
         numbers = numbers[len(numbers) - len(forest.window) :]
-        return replace(ready, forest=forest, means=means, numbers=numbers, before=left)
+        after = replace(ready, forest=forest, means=means, numbers=numbers)
+        return after._without_the_outdone()
 
     def _fitting(self, numbers: Floats, weight: Floats) -> NumberStream:
         """With cells that fit recent numbers; these cells as long as they do."""
@@ -169,9 +162,6 @@ class NumberStream(KeepsJoint):
         below = said.cdf(np.tile(self.cells.high, (table.n_rows, 1)))
         below[:, -1] = 1
         return [np.diff(below, axis=1, prepend=0).astype(np.float32)]
-
-    def _learn_joint(self, n_jobs: int | None) -> Joint:
-        return recent_joint(self.forest.window, self.fitted, self.forest.seed, n_jobs)
 
 
 def _middles(cells: Cells) -> Floats:

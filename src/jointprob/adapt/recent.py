@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 
+from jointprob.adapt.forest import ForestStream
 from jointprob.adapt.reservoir import Reservoir
 from jointprob.adapt.stream import JointStream
 from jointprob.estimators.density import JEPADensity, fit_joint
 from jointprob.query import Joint
+from jointprob.schema import Schema
 from jointprob.table import Table
 
 
@@ -51,18 +54,35 @@ class RecentJoint:
 
 
 class KeepsJoint:
-    """A stream whose joint is learnt once, when it is asked for, and is no part of its state."""
+    """A stream beside the model from before it, which goes once it is hardly believed.
+
+    The joint is learnt once, when it is asked for, and is no part of the stream's state.
+    """
+
+    forest: ForestStream
+    fitted: Joint | None
+    before: Any
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_learnt"}
+
+    @property
+    def schema(self) -> Schema:
+        return self.forest.schema
 
     def joint(self, n_jobs: int | None = None) -> Joint:
         """Of the recent rows, or that of the model from before, moved by them."""
         known = vars(self)
         if "_learnt" not in known:
-            known["_learnt"] = self._learn_joint(n_jobs)
+            forest = self.forest
+            known["_learnt"] = recent_joint(forest.window, self.fitted, forest.seed, n_jobs)
         found: Joint = known["_learnt"]
         return found
 
-    def _learn_joint(self, n_jobs: int | None) -> Joint:
-        raise NotImplementedError
+    def _without_the_outdone(self) -> Self:
+        """Without the model from before, once it is hardly believed."""
+        if self.before is None or not self.forest.last_is_outdone:
+            return self
+        forest = replace(self.forest, others=self.forest.others[:-1])
+        # Both subclasses are data classes.
+        return replace(self, forest=forest, before=None)  # type: ignore[type-var]
