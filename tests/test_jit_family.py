@@ -213,6 +213,8 @@ def test_what_a_family_does_not_allow(joint):
     ):
         with pytest.raises(ValueError, match=what):
             refused()
+    with pytest.raises(ValueError, match=r"'wait'.*partial_fit"):
+        model.set_params(families=None).partial_fit(X)
 
 
 def test_families_that_do_not_fit():

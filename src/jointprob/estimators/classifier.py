@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -177,7 +177,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         more = None
         if unlabeled is not None:
             table, more = read_beside(unlabeled, table)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         rows, weight = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         n_jobs = threads_for(len(rows), self.n_jobs)
         with reporting(self.verbose) as progress:
@@ -261,7 +261,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         table, y, weight = table.take(kept), y[kept], weight[kept]
         known = first_classes(y, classes) if stream is None else with_classes(self.classes_, y)
         if stream is None:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            seed = self._seed()
             stream = LabelStream(ForestStream.empty(table, len(known), seed))
         elif classes is not None:
             check_declared(self.classes_, classes)
@@ -279,7 +279,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         model = getattr(self, "_model", None)
         if not isinstance(model, LabelModel):
             return model
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         return LabelStream.of(model, self.joint_, seed)
 
     def fine_tune(
@@ -333,7 +333,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         label = np.searchsorted(classes, y)
         present, place = np.unique(y, return_inverse=True)
         weight = weight * self._class_weights(present, y)[place]
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
         if len(order) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")

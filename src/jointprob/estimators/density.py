@@ -245,6 +245,8 @@ class JEPADensity(Saved, TakesTables, DensityMixin, BaseEstimator):
         if self.families:
             raise ValueError("families are for fit: partial_fit does not move them")
         seen = getattr(self, "joint_", None)
+        if seen is not None:  # whatever the parameter says by now
+            seen._refuse_families("partial_fit does not move them")
         table = (
             read_table(X, self.categorical_features, estimator_name=NAME)
             if seen is None
@@ -357,7 +359,7 @@ def fit_source(
         raise ValueError("families are for tables in memory: passes over batches do not fit them")
     n_subsets = _checked_size(estimator.n_subsets, "n_subsets", 256)
     n_trees = _checked_size(estimator.n_trees, "n_trees", 1000)
-    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    seed = estimator._seed()
     with reporting(estimator.verbose) as progress:
         settings = Settings(
             n_subsets,
@@ -378,7 +380,7 @@ def tune_joint(
     # The stage after this one: imported where it is asked for, so that imports run one way.
     from jointprob.adapt.transfer import transfer
 
-    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    seed = estimator._seed()
     kinds = own_kinds(estimator.categorical_features)
     return transfer(estimator.joint_, X, sample_weight, strength, kinds, seed, estimator.n_jobs)
 

@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.adapt.columns import Target, read_target
@@ -163,7 +162,7 @@ class JEPAOutlierDetector(Saved, TakesTables, OutlierMixin, BaseEstimator):
         )
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         table, weight = _weighted(table, check_sample_weight(sample_weight, table.n_rows))
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         rows, weight = canonical_rows(table, weight)
         every = Part(table.take(rows), weight)
         with reporting(self.verbose) as progress:
@@ -213,7 +212,7 @@ class JEPAOutlierDetector(Saved, TakesTables, OutlierMixin, BaseEstimator):
         check_strength(strength)
         target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
         weight = check_sample_weight(sample_weight, target.table.n_rows)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         order, weight = canonical_rows(target.table, weight)
         every = Part(target.table.take(order), weight)
         rows, kept_share = every, 1.0

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.adapt.columns import read_target
@@ -143,7 +142,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         y = check_numbers(y, table.n_rows)
         weight = check_sample_weight(sample_weight, table.n_rows)
         table, y, weight = known_rows(table, y, weight)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         rows, weight = ordered_rows(table, y, weight)
         if len(rows) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")
@@ -213,7 +212,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         kept = np.flatnonzero(weight)
         table, y, weight = table.take(kept), y[kept], weight[kept]
         if stream is None:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            seed = self._seed()
             stream = NumberStream.empty(table, y, weight, seed)
         stream = stream.learn(table, y, weight, half_life, self.n_jobs)
         for name in ("joint_", "feature_importances_"):
@@ -227,7 +226,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         model = getattr(self, "_model", None)
         if model is None or isinstance(model, NumberStream):
             return model
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         return NumberStream.of(model, self.joint_, seed)
 
     def fine_tune(
@@ -271,7 +270,7 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         table = target.table
         y = check_numbers(y, table.n_rows)
         weight = check_sample_weight(sample_weight, table.n_rows)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self._seed()
         order, ordered = ordered_rows(table, y, weight)
         if len(order) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from sklearn.utils import Tags
+from typing import Any
+
+from sklearn.utils import Tags, check_random_state
 
 
 class TakesTables:
     """Missing cells, categories and strings are welcome, and a seed fixes every result."""
+
+    random_state: Any
+
+    def _seed(self) -> int:
+        """The seed of one call."""
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()  # type: ignore[misc]
