@@ -439,6 +439,35 @@ def test_what_a_class_without_rows_looks_like_is_the_sources_say():
     assert np.median(log_odds[y[60:] == 2]) > np.median(log_odds[y[60:] == 1]) + 3
 
 
+def ruled(n_rows, seed, center):
+    """Classes that follow from x by one rule, wherever the rows lie."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(center, 1, (n_rows, 2))
+    return X, (rng.random(n_rows) < 1 / (1 + np.exp(-3 * X[:, 0]))).astype(int)
+
+
+@pytest.mark.parametrize("draw", [1, 3, 4])
+def test_class_rates_that_follow_from_the_rows_do_no_harm(draw):
+    rows = ruled(2000, 0, -1.0)
+    source = JEPAClassifier(random_state=0, n_jobs=1).fit(*rows)
+    X, y = ruled(60, draw, 1.0)
+    assert y.mean() > 2 * rows[1].mean()
+    test = ruled(2000, 2, 1.0)
+    assert log_loss(source.fine_tune(X, y), *test) < log_loss(source, *test)
+
+
+def test_class_rates_that_do_not_follow_from_the_rows_move_the_prior():
+    def drawn(n_rows, seed, share):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(n_rows) < share).astype(int)
+        return rng.normal(1.5 * y[:, None], 1, (n_rows, 2)), y
+
+    source = JEPAClassifier(random_state=0, n_jobs=1).fit(*drawn(2000, 0, 0.05))
+    tuned, test = source.fine_tune(*drawn(60, 1, 0.7)), drawn(2000, 2, 0.7)
+    assert np.exp(tuned._model.pool.log_prior[1]) > 0.5
+    assert log_loss(tuned, *test) < 0.8 * log_loss(source, *test)
+
+
 def test_a_regressor_is_better_for_its_source():
     X, _, y = labelled(200, 0)
     source = JEPARegressor(random_state=0, n_jobs=1).fit(X, y)

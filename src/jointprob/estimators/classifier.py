@@ -321,7 +321,7 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         -----
         What this classifier says of a row, over its own class prior, is a further member of the
         pool that is fitted to the rows. The class prior counts as many of its rows as make the
-        target's class counts likeliest, and ``joint_`` is fine-tuned.
+        target's classes likeliest, given what is said of their rows, and ``joint_`` is fine-tuned.
         """
         own = self._fitted_whole("fine_tune")
         a0 = check_strength(strength)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, log_softmax
+from scipy.special import log_softmax
 
 from jointprob.cells import MISSING, UNSEEN
 from jointprob.schema import Schema
@@ -23,7 +23,8 @@ DOUBT = 5.0  # nats that the target must gain by believing a source not at all
 LEAST_WORTH = 0.1  # of its classes' entropy: a source that saves less has little to say
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 LEAST_ROWS = 0.02
-PRIOR_ROWS = np.array([0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0])
+PRIOR_ROWS = 0.5  # of every class
+SOURCE_ROWS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10_000.0)  # of the source's classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,20 +87,18 @@ class LabelSource:
         """
         return DOUBT * (self.worth * (1 - strength) + (1 - self.worth) * strength)
 
-    def prior_counts(self, counts: Floats) -> Floats:
-        """Rows by which the source's class prior counts beside the target's own counts.
+    def priors(self) -> list[tuple[float, Floats]]:
+        """Rows of each class that may be added to the target's, and nats that these must gain.
 
-        As many as make the target's counts likeliest (Dirichlet-multinomial), a0 of this table;
-        fewer than most must make them clearly likelier.
+        The source's class prior stands unless the target's rows, given what else is said of them,
+        speak against it: that classes are more or less common may follow from the rows themselves.
         """
         share = np.zeros(self.n_classes)
         share[self.position] = np.exp(self.model.pool.log_prior)
-        gone = np.full(self.n_classes, 0.5)
+        gone = np.full(self.n_classes, PRIOR_ROWS)
         gone[self.position] = LEAST_ROWS  # its classes may be none of the target's
-        tried = [gone, *(0.5 + rows * share for rows in PRIOR_ROWS)]
-        evidence = [_log_evidence(counts, prior) for prior in tried]
-        best: Floats = tried[int(np.argmax(evidence + DOUBT * np.linspace(0, 1, len(tried))))]
-        return best
+        added = [gone, *(PRIOR_ROWS + rows * share for rows in SOURCE_ROWS)]
+        return list(zip(DOUBT * np.linspace(1, 0, len(added)), added, strict=True))
 
 
 def own_classes(source: LabelSource | None) -> NDArray[np.int64] | slice:
@@ -107,7 +106,9 @@ def own_classes(source: LabelSource | None) -> NDArray[np.int64] | slice:
     return slice(None) if source is None else source.present
 
 
-def placed(source: LabelSource | None, said: LogShares, log_prior: Floats) -> LogShares:
+def placed(
+    source: LabelSource | None, said: LogShares, own_prior: Floats, log_prior: Floats
+) -> LogShares:
     """What the rows of a fit say of their own classes, as log probabilities of all classes.
 
     Parameters
@@ -116,7 +117,10 @@ def placed(source: LabelSource | None, said: LogShares, log_prior: Floats) -> Lo
         It knows classes that the rows lack: these say nothing about them, so they keep their prior.
     said : float (n_rows, n_own)
         Log probabilities up to a constant a row.
+    own_prior : float64 (n_own,)
+        Log prior of what is said.
     log_prior : float64 (n_classes,)
+        The one to say it with.
 
     Returns
     -------
@@ -125,14 +129,9 @@ def placed(source: LabelSource | None, said: LogShares, log_prior: Floats) -> Lo
     """
     if source is None:
         return said
-    out, own = np.tile(log_prior, (len(said), 1)), source.present
-    out[:, own] += log_softmax(said, axis=1) - log_softmax(log_prior[own])
+    out = np.tile(log_prior, (len(said), 1))
+    out[:, source.present] += log_softmax(said, axis=1) - own_prior
     return out
-
-
-def _log_evidence(counts: Floats, prior: Floats) -> float:
-    total = gammaln(prior.sum()) - gammaln(prior.sum() + counts.sum())
-    return float(total + np.sum(gammaln(prior + counts) - gammaln(prior)))
 
 
 def recast(table: Table, schema: Schema) -> Table:
