@@ -20,6 +20,7 @@ STAGES = {
     "_score": ["score"],
     "_forest": [
         "forest",
+        "forest_bins",
         "forest_boost",
         "forest_both",
         "forest_check",

@@ -68,6 +68,50 @@ class Problem:
         return np.eye(self.n_classes)[self.label]
 
 
+# ---- bins ----
+
+
+def drawn_column(rng, n_rows, n_edges, categorical):
+    """Cells, some of them on edges, beyond all, or missing; edges."""
+    if categorical:
+        cells = rng.integers(-2, n_edges + 2, n_rows).astype(np.int32)
+        return cells, rng.integers(0, 254, n_edges).astype(np.uint8)
+    edges = np.unique(rng.normal(size=n_edges).round(2))
+    cells = rng.normal(size=n_rows).round(2)
+    cells[rng.random(n_rows) < 0.1] = rng.choice([np.nan, 1e300, -1e300])
+    return cells, edges
+
+
+@given(seeds, st.integers(1, 60), st.sampled_from([0, 1, 2, 9, 31, 32, 253]))
+@settings(max_examples=60, deadline=None)
+def test_bins_equal_their_twin(seed, n_rows, n_edges):
+    rng = np.random.default_rng(seed)
+    categorical = tuple(bool(c) for c in rng.integers(0, 2, 4))
+    cells, edges = zip(*[drawn_column(rng, n_rows, n_edges, c) for c in categorical], strict=True)
+    by_column, start = np.zeros((4, n_rows), np.uint8), n_rows // 3
+    kernel = _forest.Edges(edges, categorical)
+    kernel.bin(list(cells), start, n_rows, by_column)
+    assert not by_column[:, :start].any()
+    kernel.bin(list(cells), 0, start, by_column)
+    expected = [reference.bins(*column) for column in zip(cells, edges, categorical, strict=True)]
+    np.testing.assert_array_equal(by_column, expected)
+
+
+def test_bins_refuse_other_columns():
+    kernel, out = _forest.Edges((np.zeros(1), np.zeros(2, np.uint8)), (False, True)), np.zeros(3)
+    by_column, codes = np.zeros((2, 3), np.uint8), np.zeros(3, np.int32)
+    for columns in ([out], [out, out], [codes, codes], [out, codes[:2]], [np.zeros(6)[::2], codes]):
+        with pytest.raises((ValueError, BufferError)):
+            kernel.bin(columns, 0, 3, by_column)
+    with pytest.raises(ValueError, match="rows"):
+        kernel.bin([out, codes], 0, 4, by_column)
+    with pytest.raises(ValueError, match="error"):
+        _forest.Edges((np.arange(255.0),), (False,)).bin([out], 0, 3, by_column[:1])
+
+
+# ---- growing ----
+
+
 def parts(tree):
     return tree.node, tree.sets
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,10 @@ SPREAD_CELLS: int
 SLOPES_ONE: int
 SLOPES_MANY: int
 SMALL_LEAVES: int
+
+class Edges:
+    def __init__(self, edges: tuple[NDArray[Any], ...], categorical: tuple[bool, ...]) -> None: ...
+    def bin(self, columns: list[NDArray[Any]], start: int, stop: int, by_column: Bytes) -> None: ...
 
 class Bins:
     def __init__(

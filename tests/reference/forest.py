@@ -9,6 +9,16 @@ MISSING, FIRST_SET = 255, 512
 TEST_LEVELS, TEST_MISSING_LEFT, TEST_MISSING_UNSEEN = 1, 2, 4
 
 
+# ---- bins ----
+
+
+def bins(cells, edges, categorical):
+    """Bin of each cell of one column."""
+    if categorical:
+        return [edges[c] if 0 <= c < len(edges) else MISSING for c in cells]
+    return [MISSING if np.isnan(c) else sum(edge < c for edge in edges) for c in cells]
+
+
 # ---- descent ----
 
 

@@ -71,6 +71,8 @@ class Discriminant:
     def widened(self, n_classes: int) -> Discriminant:
         """With room for more classes."""
         more = n_classes - len(self.rows)
+        if not more:
+            return self
         rows, sums = np.pad(self.rows, (0, more)), np.pad(self.sums, ((0, more), (0, 0)))
         return replace(self, rows=rows, sums=sums)
 

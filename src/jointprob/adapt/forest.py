@@ -208,10 +208,11 @@ class ForestStream:
         said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
         log_weights = stream._shared(said, label, weight, fitted)
+        least = _outdone(log_weights)
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
             for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
-            if w > _outdone(log_weights)
+            if w > least
         )
         rows = Table(table.schema, table.n_rows, [*table.columns, *apart, label])
         after = replace(
