@@ -24,6 +24,7 @@ STAGES = {
         "forest_boost",
         "forest_both",
         "forest_check",
+        "forest_count",
         "forest_descend",
         "forest_gains",
         "forest_slopes",

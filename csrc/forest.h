@@ -169,6 +169,23 @@ int jp_forest_add_both_ways(const jp_forest *forest, const float *restrict value
                             const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                             int64_t stop, float *restrict out);
 
+/* ---- leaves that go on counting ---- */
+
+/* Shares of the classes that leaves say, (counts + worth grown) / (sum of counts + worth), all
+   (n_leaves, n_classes): grown are the shares they said when they were grown. */
+int jp_forest_say(const float *restrict counts, const float *restrict grown, float worth,
+                  int64_t n_leaves, int64_t n_classes, float *restrict values);
+
+/* Add rows to the counts (n_leaves of all trees, n_classes) of the leaves they reach in every
+   tree, and write what these leaves say then to values, as above. by_row (n_rows, n_columns);
+   label (n_rows) 0 .. n_classes - 1; weight (n_rows). */
+int jp_forest_count(const jp_forest *forest, const uint8_t *restrict by_row, int64_t n_columns,
+                    int64_t n_rows, const int64_t *restrict label, const double *restrict weight,
+                    const float *restrict grown, float worth, int64_t n_classes,
+                    float *restrict counts, float *restrict values);
+
+/* ---- what splits gain ---- */
+
 /* Add to gains (n_columns) what the splits on each column gain in log likelihood. log_share
    (n_nodes, n_classes); sums (n_nodes, n_classes): weight of the rows that reach each leaf, by
    class; those of inner nodes are written. */

@@ -303,6 +303,42 @@ def unseen_rows(p, seed, n_rows):
     return rows
 
 
+@given(seeds, st.sampled_from([1, 7, 5000]), st.integers(1, 5))
+@settings(max_examples=15, deadline=None)
+def test_counting_equals_its_twin(seed, n_rows, n_trees):
+    p, rng = Problem(seed), np.random.default_rng(seed)
+    trees, values = forest_of(p, n_trees)
+    packed, by_row = pack(trees, values), unseen_rows(p, seed, n_rows)
+    grown, counts = (
+        rng.dirichlet([1, 1, 1], len(packed.values)).astype(np.float32) for _ in range(2)
+    )
+    label, weight = rng.integers(0, 3, n_rows), rng.integers(1, 4, n_rows).astype(float)
+    after, said = counts.copy(), np.full_like(counts, -1)
+    packed.kernel.count(by_row, label, weight, grown, 8.0, after, said)
+    wanted, reached = counts.astype(float), np.zeros(len(counts), bool)
+    for t, tree in enumerate(trees):
+        leaf = reference.leaves(parts(tree), by_row) + packed.leaf_at[t]
+        wanted, reached[leaf] = reference.counted(wanted, leaf, label, weight), True
+    np.testing.assert_allclose(after, wanted, rtol=1e-5)
+    shares = reference.said(wanted, grown, 8.0)
+    np.testing.assert_allclose(said[reached], shares[reached], rtol=1e-5)
+    assert (said[~reached] == -1).all()
+    _forest.say(after, grown, 8.0, said)
+    np.testing.assert_allclose(said, shares, rtol=1e-5)
+
+
+def test_counting_refuses_other_classes():
+    p = Problem(1)
+    packed, by_row = pack(*forest_of(p, 2)), unseen_rows(p, 1, 3)
+    counts = np.zeros((len(packed.values), 2), np.float32)
+    for label in ([0, 2, 0], [0, -1, 0]):
+        with pytest.raises(ValueError, match="error"):
+            packed.kernel.count(by_row, np.array(label), np.ones(3), counts, 8.0, counts.copy(),
+                                counts.copy())  # fmt: skip
+    with pytest.raises(ValueError, match="class"):
+        _forest.say(counts, counts[:, :1].copy(), 8.0, counts.copy())
+
+
 @given(seeds, st.booleans(), st.sampled_from([1, 7, 5000]))
 @settings(max_examples=15, deadline=None)
 def test_descent_equals_its_twin(seed, levels, n_rows):

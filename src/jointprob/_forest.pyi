@@ -109,6 +109,16 @@ class Forest:
         first: int = 0,
         last: int | None = None,
     ) -> None: ...
+    def count(
+        self,
+        by_row: Bytes,
+        label: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        grown: Floats,
+        worth: float,
+        counts: Floats,
+        values: Floats,
+    ) -> None: ...
     def add_both_ways(
         self,
         values: Floats | Labels,
@@ -119,6 +129,7 @@ class Forest:
         out: Floats,
     ) -> None: ...
 
+def say(counts: Floats, grown: Floats, worth: float, values: Floats) -> None: ...
 def check_trees(
     node_at: NDArray[np.int64],
     leaf_at: NDArray[np.int64],

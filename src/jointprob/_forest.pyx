@@ -96,6 +96,9 @@ cdef extern from "forest.h" nogil:
                              int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int jp_forest_say(const float *, const float *, float, int64_t, int64_t, float *)
+    int jp_forest_count(const jp_forest *, const uint8_t *, int64_t, int64_t, const int64_t *,
+                        const double *, const float *, float, int64_t, float *, float *)
     int jp_forest_class_gains(const jp_node *, int64_t, const float *, int64_t, double *, double *)
     int jp_forest_mean_gains(const jp_node *, int64_t, const float *, double *, double *)
     int JP_SPREAD_CELLS
@@ -434,6 +437,34 @@ cdef class Forest:
             status = jp_forest_add_both_ways(&self.c, f, u, n_outputs, everywhere, &by_row[0, 0],
                                              by_row.shape[1], start, stop, &out[start, 0])
         check(status)
+
+
+    def count(self, const uint8_t[:, ::1] by_row, const int64_t[::1] label,
+              const double[::1] weight, const float[:, ::1] grown, float worth,
+              float[:, ::1] counts, float[:, ::1] values):
+        """Add rows to counts (INOUT) of their leaves; what these say then goes to values (OUT)."""
+        cdef int64_t n = by_row.shape[0], d = by_row.shape[1], k = counts.shape[1]
+        require(label.shape[0] == n and weight.shape[0] == n, "one label, one weight a row")
+        require(counts.shape[0] == self.n_leaves and grown.shape[0] == self.n_leaves
+                and values.shape[0] == self.n_leaves, "entries for each leaf")
+        require(grown.shape[1] == k and values.shape[1] == k, "entries for each class")
+        if n == 0:
+            return
+        cdef int status
+        with nogil:
+            status = jp_forest_count(&self.c, &by_row[0, 0], d, n, &label[0], &weight[0],
+                                     &grown[0, 0], worth, k, &counts[0, 0], &values[0, 0])
+        check(status)
+
+
+def say(const float[:, ::1] counts, const float[:, ::1] grown, float worth,
+        float[:, ::1] values):
+    """What leaves say by their counts and what they said when grown (OUT)."""
+    cdef int64_t n = counts.shape[0], k = counts.shape[1]
+    require(grown.shape[0] == n and values.shape[0] == n, "entries for each leaf")
+    require(grown.shape[1] == k and values.shape[1] == k and n > 0, "entries for each class")
+    with nogil:
+        jp_forest_say(&counts[0, 0], &grown[0, 0], worth, n, k, &values[0, 0])
 
 
 def check_trees(const int64_t[::1] node_at, const int64_t[::1] leaf_at,

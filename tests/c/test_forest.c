@@ -235,6 +235,38 @@ static void check_descent(const table *t, int64_t start, int64_t stop) {
     free(out), free(both), free(leaves), free(p.node), free(p.sets), free(p.values);
 }
 
+/* Every row is counted once in every tree, and leaves that were reached say shares. */
+static void check_counting(const table *t) {
+    packed p = pack(t);
+    p.forest.node_at = p.node_at, p.forest.leaf_at = p.leaf_at;
+    const int64_t k = t->n_classes, n_values = p.leaf_at[N_TREES] * k;
+    float *grown = allocate(sizeof(float) * (size_t)n_values), total = 0;
+    float *counts = allocate(sizeof(float) * (size_t)n_values);
+    float *values = allocate(sizeof(float) * (size_t)n_values);
+    float *again = allocate(sizeof(float) * (size_t)n_values);
+    int64_t *label = allocate(sizeof(int64_t) * (size_t)t->n);
+    double *weight = allocate(sizeof(double) * (size_t)t->n), rows = 0;
+    for (int64_t i = 0; i < n_values; i++) grown[i] = 1 / (float)k, counts[i] = values[i] = 0;
+    for (int64_t i = 0; i < t->n; i++) {
+        label[i] = t->label[i];
+        rows += weight[i] = (double)t->weight[i];
+    }
+    CHECK(jp_forest_count(&p.forest, t->descend, t->d, t->n, label, weight, grown, 8, k, counts,
+                          values) == JP_OK);
+    CHECK(jp_forest_say(counts, grown, 8, p.leaf_at[N_TREES], k, again) == JP_OK);
+    for (int64_t i = 0; i < n_values; i++) {
+        total += counts[i];
+        CHECK(counts[i] == 0 || values[i] == again[i]);
+    }
+    CHECK(total == (float)(N_TREES * rows));
+    label[t->n - 1] = k;
+    CHECK(jp_forest_count(&p.forest, t->descend, t->d, t->n, label, weight, grown, 8, k, counts,
+                          values) == JP_ERR_VALUE);
+    CHECK(jp_forest_say(counts, grown, 8, 1, 0, again) == JP_ERR_SIZE);
+    free(grown), free(counts), free(values), free(again), free(label), free(weight);
+    free(p.node), free(p.sets), free(p.values);
+}
+
 /* ---- boosting ---- */
 
 /* All nodes compared at once: the same leaves; rows stand in columns of whole vectors. */
@@ -371,6 +403,7 @@ int main(void) {
                     }
                     check_descent(&t, 0, t.n);
                     check_descent(&t, t.n / 3, t.n - t.n / 4);
+                    check_counting(&t);
                     for (int64_t leaves = 1; leaves < 9; leaves += 3) {
                         check_boosting(&t, JP_SLOPES_ONE, leaves);
                         check_boosting(&t, JP_SLOPES_MANY, leaves);

@@ -85,6 +85,22 @@ def both_ways(tree, bins, values, everywhere, at=0):
     return both_ways(tree, bins, values, everywhere, child + (not left))
 
 
+# ---- leaves that go on counting ----
+
+
+def said(counts, grown, worth):
+    """Shares of the classes in every leaf."""
+    return (counts + worth * grown) / (counts.sum(axis=1, keepdims=True) + worth)
+
+
+def counted(counts, leaf, label, weight):
+    """Counts with the weight of every row added at its leaf and class."""
+    counts = counts.copy()
+    for row in zip(leaf, label, weight, strict=True):
+        counts[row[:2]] += row[2]
+    return counts
+
+
 # ---- splits ----
 
 

@@ -138,7 +138,7 @@ class ForestStream:
         return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
 
     def _binned(self, table: Table, apart: list[Floats], n_jobs: int | None) -> list[Binned]:
-        """The rows as each generation sees them; many share their bins."""
+        """The rows as each generation sees them; many share their bins, and some see them less far."""
         seen = (_seen(table, apart, False), _seen(table, apart, True))
         widest: dict[int, Binning] = {}
         for binning in (g.binning for g in self.generations):
@@ -149,8 +149,7 @@ class ForestStream:
             key: binning.bin(seen[len(binning.edges) > len(table.schema)], n_jobs)
             for key, binning in widest.items()
         }
-        pairs = [(binned[id(g.binning.edges[0])], len(g.binning.edges)) for g in self.generations]
-        return [whole if whole.n_columns == n else whole.first(n) for whole, n in pairs]
+        return [binned[id(g.binning.edges[0])] for g in self.generations]
 
     def _said(
         self, binned: list[Binned], others: Sequence[Shares], n_jobs: int | None

@@ -44,11 +44,6 @@ class Binned:
     def n_columns(self) -> int:
         return int(self.by_column.shape[0])
 
-    def first(self, n_columns: int) -> Binned:
-        """The first columns."""
-        columns = slice(n_columns)
-        return Binned(self.by_column[columns], self.categorical[columns], self.n_bins[columns])
-
     def take(self, rows: NDArray[np.integer[Any]]) -> Binned:
         """The rows at these positions."""
         return Binned(np.ascontiguousarray(self.by_column[:, rows]), self.categorical, self.n_bins)
