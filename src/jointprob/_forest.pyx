@@ -438,7 +438,6 @@ cdef class Forest:
                                              by_row.shape[1], start, stop, &out[start, 0])
         check(status)
 
-
     def count(self, const uint8_t[:, ::1] by_row, const int64_t[::1] label,
               const double[::1] weight, const float[:, ::1] grown, float worth,
               float[:, ::1] counts, float[:, ::1] values):

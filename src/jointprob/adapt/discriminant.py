@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import softmax
 
 from jointprob.adapt.generation import Codes, Shares
+from jointprob.adapt.logs import softmax
 from jointprob.adapt.stream import kept_share
 from jointprob.joint.tree import Floats
 from jointprob.threads import one_blas_thread
@@ -82,7 +82,7 @@ class Discriminant:
         z = self._units(cells)
         # Row by row: a product's last bits would depend on where a row stands.
         said = np.stack([(z * slope).sum(axis=1) for slope in slopes], axis=1)
-        return np.asarray(softmax(said + start, axis=1), np.float32)
+        return np.asarray(softmax(said + start), np.float32)
 
     @cached_property
     def _scores(self) -> tuple[Floats, Floats]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.special import logsumexp, softmax
 
 from jointprob.adapt.generation import Codes, Generation, Shares, fit_bins, grow
+from jointprob.adapt.logs import log_sum_exp, softmax
 from jointprob.adapt.reservoir import Reservoir
 from jointprob.adapt.stream import kept_share
 from jointprob.adapt.trend import Trend, with_distances
@@ -135,10 +135,10 @@ class ForestStream:
         binned = self._binned(table, self.trend.distances(table), n_jobs)
         logs = self._mixed(self._said(binned, others, n_jobs), table.n_rows)
         logs *= POWERS[int(np.argmin(self.losses))]
-        return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
+        return np.asarray(logs - log_sum_exp(logs))
 
     def _binned(self, table: Table, apart: list[Floats], n_jobs: int | None) -> list[Binned]:
-        """The rows as each generation sees them; many share their bins, and some see them less far."""
+        """The rows as each generation sees them; of those that share bins some see fewer columns."""
         seen = (_seen(table, apart, False), _seen(table, apart, True))
         widest: dict[int, Binning] = {}
         for binning in (g.binning for g in self.generations):
@@ -168,8 +168,8 @@ class ForestStream:
         mixed = np.tile(self.prior, (n_rows, 1))
         if said:
             mixed *= 1e-3
-            for weight, shares in zip(softmax(self._log_weights), said, strict=True):
-                mixed += (1 - 1e-3) * weight * shares
+            for weight, one in zip(softmax(self._log_weights), said, strict=True):
+                mixed += (1 - 1e-3) * weight * one
         return np.asarray(np.log(mixed))
 
     def learn(
@@ -265,7 +265,8 @@ class ForestStream:
             return self.losses
         logs = self._mixed(said, len(label))
         own = logs[np.arange(len(label)), label]
-        new = [weight @ (logsumexp(a * logs, axis=1) - a * own) / weight.sum() for a in POWERS]
+        total = log_sum_exp(POWERS[:, None, None] * logs)[..., 0]
+        new = [weight @ (t - a * own) / weight.sum() for a, t in zip(POWERS, total, strict=True)]
         kept = kept_share(float(weight.sum()), RECENT_ROWS)
         return np.asarray(kept * self.losses + (1 - kept) * np.array(new))
 
@@ -273,7 +274,7 @@ class ForestStream:
         """Log weights of the generations after these rows."""
         if not said:
             return np.zeros(0)
-        lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
+        lost = [self._loss(one, label) @ weight / weight.sum() for one in said]
         n = float(weight.sum())
         scale = (NUMBER_RATE if self.ordered else RATE) * (1 - kept_share(n, RECENT_ROWS))
         scale *= FASTER if fitted else 1.0
@@ -281,17 +282,17 @@ class ForestStream:
         share = SHARE * min(n / SHARE_ROWS, 1.0)
         return np.asarray(np.log((1 - share) * weights + share / len(weights)))
 
-    def _loss(self, shares: Shares, label: Codes) -> Floats:
+    def _loss(self, said: Shares, label: Codes) -> Floats:
         """Log loss of each row; of a number the ranked probability score beside the prior's.
 
         A leaf of few rows says well about where a number lies and little about the cell.
         """
         if not self.ordered:
             floor = 1e-3 * self.prior[label]
-            return -np.log(shares[np.arange(len(label)), label] + floor)
+            return -np.log(said[np.arange(len(label)), label] + floor)
         above = np.arange(len(self.prior)) >= label[:, None]
         own, usual = (
-            np.square(np.cumsum(said, axis=-1) - above).sum(axis=1) for said in (shares, self.prior)
+            np.square(np.cumsum(one, axis=-1) - above).sum(axis=1) for one in (said, self.prior)
         )
         return np.asarray(own / max(float(usual.mean()), 1e-9))
 
@@ -327,7 +328,7 @@ class ForestStream:
             return False
         if self.n_grown < MOST_GENERATIONS or not self.generations:
             return self.n_grown // len(PARTS) % 2 == 1
-        weights = softmax([g.log_weight for g in self.generations])
+        weights = softmax(np.array([g.log_weight for g in self.generations]))
         wide = [len(g.binning.edges) > len(self.schema) for g in self.generations]
         return bool(weights @ wide > 0.5) ^ (self.n_grown % 8 in OTHER_TURNS)
 
@@ -370,7 +371,9 @@ def _start(log_weights: Floats, fitted: bool) -> float:
 
 def _outdone(log_weights: Floats) -> float:
     """Log weight at and below which one is no longer worth asking: twice the least there can be."""
-    return float(logsumexp(log_weights) + np.log(2 * SHARE / len(log_weights)))
+    if not len(log_weights):
+        return -np.inf
+    return float(log_sum_exp(log_weights)[0] + np.log(2 * SHARE / len(log_weights)))
 
 
 def _seen(table: Table, apart: list[Floats], wide: bool) -> Table:
