@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
@@ -65,7 +66,7 @@ def read_series(series: nw.Series[Any], name: str | int) -> Cells:
 
 def read_array(values: NDArray[Any], name: str | int) -> Cells:
     """Cells of a 1-D ndarray."""
-    kind, dtype = values.dtype.kind, str(values.dtype)
+    kind, dtype = values.dtype.kind, _dtype_name(values.dtype)
     if kind in "biuf":
         return Numbers(name, dtype, values)
     if kind in "UT":
@@ -79,6 +80,12 @@ def read_array(values: NDArray[Any], name: str | int) -> Cells:
     else:
         _refuse_dtype(name, dtype, temporal=kind in "mM")
     return replace(cells, by_value=True)
+
+
+@cache
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    """Spelt out once: it takes longer than all else there is to know of a short column."""
+    return str(dtype)
 
 
 def _refuse_dtype(name: str | int, dtype: str, temporal: bool) -> NoReturn:

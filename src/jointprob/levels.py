@@ -58,8 +58,8 @@ def _check_onefamily(name: str | int, labels: list[Level]) -> None:
 
 def _check_finite(values: NDArray[np.float64], name: str | int) -> None:
     # Two passes for the extremes are cheaper than a mask of every cell.
-    extremes = [np.fmin.reduce(values, initial=np.nan), np.fmax.reduce(values, initial=np.nan)]
-    if np.isinf(extremes).any():
+    least, most = (np.fmin.reduce(values, initial=np.nan), np.fmax.reduce(values, initial=np.nan))
+    if math.isinf(least) or math.isinf(most):
         rows = np.flatnonzero(np.isinf(values))
         raise ValueError(
             f"column {name!r}, row {rows[0]}: {values[rows[0]]} is infinity; "

@@ -100,7 +100,7 @@ class ForestStream:
     def empty(cls, table: Table, n_classes: int, seed: int, ordered: bool = False) -> ForestStream:
         """Before the first batch; its table is like this one."""
         none, trend = np.empty(0, np.int64), Trend.empty(table.schema)
-        window = Reservoir(_kept(table.take(none), trend, none), np.empty(0))
+        window = Reservoir(_kept(trend.beside(table.take(none)), none), np.empty(0))
         return cls(
             table.schema, seed, window, (), np.zeros(n_classes), TIMID * np.log(POWERS), trend,
             ordered=ordered,
@@ -121,32 +121,29 @@ class ForestStream:
         return self.n_rows + more >= self.next_growth
 
     def log_proba(
-        self, table: Table, n_jobs: int | None = None, others: Sequence[Shares] = ()
+        self, seen: Table, n_jobs: int | None = None, others: Sequence[Shares] = ()
     ) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats.
 
         Parameters
         ----------
-        table : Table
+        seen : Table
+            Rows beside the trend.
         n_jobs : int, optional
         others : sequence of float32 (n_rows, n_classes)
             What each of the others says.
         """
-        binned = self._binned(table, self.trend.distances(table), n_jobs)
-        logs = self._mixed(self._said(binned, others, n_jobs), table.n_rows)
+        binned = self._binned(seen, n_jobs)
+        logs = self._mixed(self._said(binned, others, n_jobs), seen.n_rows)
         logs *= POWERS[int(np.argmin(self.losses))]
         return np.asarray(logs - log_sum_exp(logs))
 
-    def _binned(self, table: Table, apart: list[Floats], n_jobs: int | None) -> list[Binned]:
-        """The rows as each generation sees them; of those that share bins some see fewer columns."""
-        seen = (_seen(table, apart, False), _seen(table, apart, True))
-        widest: dict[int, Binning] = {}
-        for binning in (g.binning for g in self.generations):
-            known = widest.setdefault(id(binning.edges[0]), binning)
-            if len(binning.edges) > len(known.edges):
-                widest[id(binning.edges[0])] = binning
+    def _binned(self, seen: Table, n_jobs: int | None) -> list[Binned]:
+        """The rows as each generation sees them; many share bins, and some see fewer columns."""
+        binnings = sorted((g.binning for g in self.generations), key=lambda b: len(b.edges))
+        widest = {id(binning.edges[0]): binning for binning in binnings}
         binned = {
-            key: binning.bin(seen[len(binning.edges) > len(table.schema)], n_jobs)
+            key: binning.bin(_first(seen, len(binning.edges)), n_jobs)
             for key, binning in widest.items()
         }
         return [binned[id(g.binning.edges[0])] for g in self.generations]
@@ -174,7 +171,7 @@ class ForestStream:
 
     def learn(
         self,
-        table: Table,
+        seen: Table,
         label: Codes,
         weight: Floats,
         n_classes: int,
@@ -187,7 +184,8 @@ class ForestStream:
 
         Parameters
         ----------
-        table : Table
+        seen : Table
+            Rows beside the trend.
         label : int64 (n_rows,)
         weight : float64 (n_rows,)
             Above 0.
@@ -202,8 +200,7 @@ class ForestStream:
             Is the last of the others a model from before the stream?
         """
         stream, n = self._widened(n_classes), float(weight.sum())
-        apart = self.trend.distances(table)
-        binned = stream._binned(table, apart, n_jobs)
+        binned = stream._binned(seen, n_jobs)
         said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
         log_weights = stream._shared(said, label, weight, fitted)
@@ -213,15 +210,14 @@ class ForestStream:
             for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
             if w > least
         )
-        rows = Table(table.schema, table.n_rows, [*table.columns, *apart, label])
         after = replace(
             stream,
-            schema=table.schema,
-            window=stream.window.add(rows, weight, kept).latest(WINDOW_ROWS),
+            schema=seen.schema,
+            window=stream.window.add(_kept(seen, label), weight, kept).latest(WINDOW_ROWS),
             generations=generations,
             class_rows=stream.class_rows * kept + np.bincount(label, weight, n_classes),
             losses=stream._judged(said, label, weight),
-            trend=stream.trend.after(table, weight),
+            trend=stream.trend.after(seen, weight),
             n_rows=stream.n_rows + n,
             others=log_weights[len(stream.generations) :],
         )
@@ -301,10 +297,9 @@ class ForestStream:
         part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
         recent = self._drawn(recent) if forgets else recent
-        n_own = len(self.schema)
-        own = Table(self.schema, len(recent), recent.table.columns[:n_own])
-        *apart, label = recent.table.columns[n_own:]
-        seen = _seen(own, apart, self._next_is_wide())
+        label, schema = recent.table.columns[-1], self.schema
+        schema = with_distances(schema) if self._next_is_wide() else schema
+        seen = Table(schema, len(recent), recent.table.columns[: len(schema)])
         binning = self._kept_bins(len(seen.schema)) or fit_bins(seen, recent.weight)
         new = grow(
             seen, label, recent.weight, binning, self.prior, self.ordered, self.seed, self.n_grown
@@ -376,14 +371,11 @@ def _outdone(log_weights: Floats) -> float:
     return float(log_sum_exp(log_weights)[0] + np.log(2 * SHARE / len(log_weights)))
 
 
-def _seen(table: Table, apart: list[Floats], wide: bool) -> Table:
-    """What a generation sees of rows: their columns, and maybe their distances from the trend."""
-    if not wide:
-        return table
-    return Table(with_distances(table.schema), table.n_rows, [*table.columns, *apart])
+def _first(table: Table, n_columns: int) -> Table:
+    """The first columns."""
+    return Table(table.schema, table.n_rows, table.columns[:n_columns])
 
 
-def _kept(table: Table, trend: Trend, label: Codes) -> Table:
-    """What is kept of rows: distances and labels after their columns, unknown to the schema."""
-    columns = [*table.columns, *trend.distances(table), label]
-    return Table(table.schema, table.n_rows, columns)
+def _kept(seen: Table, label: Codes) -> Table:
+    """What is kept of rows: their labels as the last column, unknown to the schema."""
+    return Table(seen.schema, seen.n_rows, [*seen.columns, label])

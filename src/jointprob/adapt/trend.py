@@ -48,11 +48,18 @@ class Trend:
 
         NaN where the column has no mean yet.
         """
+        numeric = table.schema.numeric
+        if not numeric:
+            return []
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             means = self.sums / self.rows
-            pairs = zip(table.schema.numeric, means, strict=True)
-            apart = [table.columns[j] - mean for j, mean in pairs]
-        return [np.where(np.isfinite(one), one, np.nan) for one in apart]
+            apart = np.stack([table.columns[j] for j in numeric]) - means[:, None]
+        apart[~np.isfinite(apart)] = np.nan
+        return list(apart)
+
+    def beside(self, table: Table) -> Table:
+        """The rows with their distances after their columns, unknown to the schema."""
+        return Table(table.schema, table.n_rows, [*table.columns, *self.distances(table)])
 
 
 def with_distances(schema: Schema) -> Schema:
