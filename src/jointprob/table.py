@@ -52,6 +52,11 @@ class Table:
         """Table of the rows at these positions."""
         return Table(self.schema, len(rows), [column[rows] for column in self.columns])
 
+    def part(self, rows: slice) -> Table:
+        """Table of neighbouring rows, which shares their memory."""
+        columns = [column[rows] for column in self.columns]
+        return Table(self.schema, len(range(self.n_rows)[rows]), columns)
+
     def stacked(self, other: Table) -> Table:
         """The rows of this table, then those of another one of the same schema."""
         pairs = zip(self.columns, other.columns, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -350,9 +351,14 @@ class ForestStream:
         )
 
 
-def pieces(n_rows: int) -> list[Codes]:
+def pieces(n_rows: int) -> list[slice]:
     """Rows of a batch that are learnt together, one piece after the other."""
-    return np.array_split(np.arange(n_rows), max(1, -(-n_rows // PIECE_ROWS)))
+    n_pieces = max(1, -(-n_rows // PIECE_ROWS))
+    least, more = divmod(n_rows, n_pieces)
+    bounds = [
+        i * least + min(i, more) for i in range(n_pieces + 1)
+    ]  # the first ones have a row more
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
 def _start(log_weights: Floats, fitted: bool) -> float:

@@ -12,6 +12,7 @@ from jointprob.adapt.forest import FRESH, ForestStream, pieces
 from jointprob.adapt.generation import Codes, Shares
 from jointprob.adapt.recent import KeepsJoint
 from jointprob.adapt.reservoir import no_rows
+from jointprob.adapt.trend import stacked
 from jointprob.joint.tree import Floats
 from jointprob.predict.labels import LabelModel, explain_classes
 from jointprob.predict.source import recast
@@ -74,7 +75,7 @@ class LabelStream(KeepsJoint):
         """The stream after a batch; see `ForestStream.learn`."""
         stream = self
         for rows in pieces(table.n_rows):
-            piece = table.take(rows), label[rows], weight[rows]
+            piece = table.part(rows), label[rows], weight[rows]
             stream = stream._learn_piece(*piece, n_classes, half_life, n_jobs)
         return stream
 
@@ -132,4 +133,4 @@ class LabelStream(KeepsJoint):
 def _cells(seen: Table) -> Floats:
     """Numbers of rows beside the trend, and their distances from it, (n_rows, 2 n_numeric)."""
     own = [seen.columns[j] for j in seen.schema.numeric]
-    return np.stack([*own, *seen.columns[len(seen.schema) :]], axis=1)
+    return np.ascontiguousarray(stacked([*own, *seen.columns[len(seen.schema) :]]).T)

@@ -111,7 +111,7 @@ class NumberStream(KeepsJoint):
         """
         stream = self
         for rows in pieces(table.n_rows):
-            piece = table.take(rows), number[rows], weight[rows]
+            piece = table.part(rows), number[rows], weight[rows]
             stream = stream._learn_piece(*piece, half_life, n_jobs)
         return stream
 
