@@ -38,7 +38,7 @@ def take_apart(X: Any, name: str, estimator_name: str | None) -> Found:
     if isinstance(X, Mapping) and not issparse(X):  # a dok_matrix is a dict of its cells
         found = _from_dict(X, name)
     else:
-        frame = _as_frame(X)
+        frame = None if type(X) is np.ndarray else _as_frame(X)
         found = _from_frame(frame) if frame is not None else _from_array(X, name, estimator_name)
     _check_not_empty(found, name, estimator_name)
     return found
