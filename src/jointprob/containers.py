@@ -106,20 +106,17 @@ def _from_frame(frame: nw.DataFrame[Any]) -> Found:
         raise TypeError(f"{container} frames are not supported; allowed: pandas, polars, pyarrow")
     names = [int(name) if isinstance(name, Integral) else name for name in frame.columns]
     if container == "pandas":
-        cells = _from_pandas(frame.to_native(), names)
+        cells = _from_pandas(frame, names)
     else:
         columns = cast("Iterator[nw.Series[Any]]", frame.iter_columns())
         cells = [read_series(one, name) for one, name in zip(columns, names, strict=True)]
     return Found(cast(Container, container), names, cells, len(frame))
 
 
-def _from_pandas(frame: Any, names: list[Any]) -> list[Cells]:
-    plain = _plain_columns(frame, names)
+def _from_pandas(frame: nw.DataFrame[Any], names: list[Any]) -> list[Cells]:
+    plain = _plain_columns(frame.to_native(), names)
     return [
-        plain[j]
-        if j in plain
-        else read_series(nw.from_native(frame.iloc[:, j], series_only=True), name)
-        for j, name in enumerate(names)
+        plain[j] if j in plain else read_series(frame[:, j], name) for j, name in enumerate(names)
     ]
 
 
