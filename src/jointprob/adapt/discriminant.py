@@ -122,11 +122,13 @@ class Discriminant:
 
     def _slopes(self, means: Floats, roots: Floats, overall: Floats) -> Floats:
         """Means over the covariance within classes."""
-        n = self.rows.sum()
-        within = (self.square - roots.T @ roots) / n
+        n, within = self.rows.sum(), roots.T @ roots
+        np.subtract(self.square, within, out=within)
+        within /= n
         variance = np.maximum(np.diag(self.square) / n - overall**2, 0)
         within[np.diag_indices(len(within))] += RIDGE * (variance + 1e-3)
-        _, slopes, failed = dposv(within, means.T)
+        # Turned, it is in LAPACK's order, which saves a copy that takes as long as the solution.
+        _, slopes, failed = dposv(within.T, means.T, lower=True, overwrite_a=True)
         if failed:
             raise LinAlgError("the covariance within classes is not positive definite")
         return np.asarray(slopes.T)

@@ -135,8 +135,8 @@ def _edges(cells: Floats, weight: Floats) -> Floats:
         return np.asarray(middle)
     below = np.cumsum(np.bincount(place, weight[known], len(values)))
     steps = below[-1] * np.arange(1, MOST_BINS) / MOST_BINS
-    chosen = np.unique(np.clip(np.searchsorted(below, steps), 0, len(middle) - 1))
-    return np.asarray(middle[chosen])
+    chosen = np.clip(np.searchsorted(below, steps), 0, len(middle) - 1)
+    return np.asarray(middle[chosen[np.diff(chosen, prepend=-1) > 0]])
 
 
 def _level_bins(codes: NDArray[np.int32], n_levels: int, weight: Floats) -> Bytes:
