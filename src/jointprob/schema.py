@@ -98,6 +98,10 @@ class Schema:
     columns: tuple[Column, ...]
     container: Container = "numpy"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is reckoned when it is asked for."""
+        return {"columns": self.columns, "container": self.container}
+
     def __len__(self) -> int:
         return len(self.columns)
 
