@@ -20,9 +20,11 @@ STAGES = {
     "_score": ["score"],
     "_forest": [
         "forest",
+        "forest_bins",
         "forest_boost",
         "forest_both",
         "forest_check",
+        "forest_count",
         "forest_descend",
         "forest_gains",
         "forest_slopes",

@@ -27,6 +27,19 @@ typedef struct {
     } u;
 } jp_node;
 
+/* How the cells of a column become bins. */
+typedef struct {
+    const void *edges;    /* of numbers: double, increasing; of levels: uint8_t bin of each */
+    int64_t n_edges;
+    int64_t categorical;  /* levels, not numbers? */
+} jp_edges;
+
+/* Bins (n_columns, n_rows) of rows start .. stop - 1: the number of edges below a cell, or the bin
+   of its level. cells: a column is double, NaN where missing, or int32_t, where codes beyond the
+   edges count as missing. About 3 ns a number. */
+int jp_forest_bin(const jp_edges *edges, const void *const *cells, int64_t n_columns,
+                  int64_t n_rows, int64_t start, int64_t stop, uint8_t *restrict by_column);
+
 typedef struct {
     int64_t n_rows, n_columns;
     const uint8_t *by_column;    /* (n_columns, n_rows); to grow classes and means */
@@ -155,6 +168,23 @@ int jp_forest_add_both_ways(const jp_forest *forest, const float *restrict value
                             const uint16_t *restrict shares, int64_t n_outputs, int everywhere,
                             const uint8_t *restrict by_row, int64_t n_columns, int64_t start,
                             int64_t stop, float *restrict out);
+
+/* ---- leaves that go on counting ---- */
+
+/* Shares of the classes that leaves say, (counts + worth grown) / (sum of counts + worth), all
+   (n_leaves, n_classes): grown are the shares they said when they were grown. */
+int jp_forest_say(const float *restrict counts, const float *restrict grown, float worth,
+                  int64_t n_leaves, int64_t n_classes, float *restrict values);
+
+/* Add rows to the counts (n_leaves of all trees, n_classes) of the leaves they reach in every
+   tree, and write what these leaves say then to values, as above. by_row (n_rows, n_columns);
+   label (n_rows) 0 .. n_classes - 1; weight (n_rows). */
+int jp_forest_count(const jp_forest *forest, const uint8_t *restrict by_row, int64_t n_columns,
+                    int64_t n_rows, const int64_t *restrict label, const double *restrict weight,
+                    const float *restrict grown, float worth, int64_t n_classes,
+                    float *restrict counts, float *restrict values);
+
+/* ---- what splits gain ---- */
 
 /* Add to gains (n_columns) what the splits on each column gain in log likelihood. log_share
    (n_nodes, n_classes); sums (n_nodes, n_classes): weight of the rows that reach each leaf, by

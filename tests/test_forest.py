@@ -68,6 +68,50 @@ class Problem:
         return np.eye(self.n_classes)[self.label]
 
 
+# ---- bins ----
+
+
+def drawn_column(rng, n_rows, n_edges, categorical):
+    """Cells, some of them on edges, beyond all, or missing; edges."""
+    if categorical:
+        cells = rng.integers(-2, n_edges + 2, n_rows).astype(np.int32)
+        return cells, rng.integers(0, 254, n_edges).astype(np.uint8)
+    edges = np.unique(rng.normal(size=n_edges).round(2))
+    cells = rng.normal(size=n_rows).round(2)
+    cells[rng.random(n_rows) < 0.1] = rng.choice([np.nan, 1e300, -1e300])
+    return cells, edges
+
+
+@given(seeds, st.integers(1, 60), st.sampled_from([0, 1, 2, 9, 31, 32, 253]))
+@settings(max_examples=60, deadline=None)
+def test_bins_equal_their_twin(seed, n_rows, n_edges):
+    rng = np.random.default_rng(seed)
+    categorical = tuple(bool(c) for c in rng.integers(0, 2, 4))
+    cells, edges = zip(*[drawn_column(rng, n_rows, n_edges, c) for c in categorical], strict=True)
+    by_column, start = np.zeros((4, n_rows), np.uint8), n_rows // 3
+    kernel = _forest.Edges(edges, categorical)
+    kernel.bin(list(cells), start, n_rows, by_column)
+    assert not by_column[:, :start].any()
+    kernel.bin(list(cells), 0, start, by_column)
+    expected = [reference.bins(*column) for column in zip(cells, edges, categorical, strict=True)]
+    np.testing.assert_array_equal(by_column, expected)
+
+
+def test_bins_refuse_other_columns():
+    kernel, out = _forest.Edges((np.zeros(1), np.zeros(2, np.uint8)), (False, True)), np.zeros(3)
+    by_column, codes = np.zeros((2, 3), np.uint8), np.zeros(3, np.int32)
+    for columns in ([out], [out, out], [codes, codes], [out, codes[:2]], [np.zeros(6)[::2], codes]):
+        with pytest.raises((ValueError, BufferError)):
+            kernel.bin(columns, 0, 3, by_column)
+    with pytest.raises(ValueError, match="rows"):
+        kernel.bin([out, codes], 0, 4, by_column)
+    with pytest.raises(ValueError, match="error"):
+        _forest.Edges((np.arange(255.0),), (False,)).bin([out], 0, 3, by_column[:1])
+
+
+# ---- growing ----
+
+
 def parts(tree):
     return tree.node, tree.sets
 
@@ -257,6 +301,42 @@ def unseen_rows(p, seed, n_rows):
     rows = rng.integers(0, p.n_bins, (n_rows, len(p.n_bins))).astype(np.uint8)
     rows[rng.random(rows.shape) < 0.3] = MISSING
     return rows
+
+
+@given(seeds, st.sampled_from([1, 7, 5000]), st.integers(1, 5))
+@settings(max_examples=15, deadline=None)
+def test_counting_equals_its_twin(seed, n_rows, n_trees):
+    p, rng = Problem(seed), np.random.default_rng(seed)
+    trees, values = forest_of(p, n_trees)
+    packed, by_row = pack(trees, values), unseen_rows(p, seed, n_rows)
+    grown, counts = (
+        rng.dirichlet([1, 1, 1], len(packed.values)).astype(np.float32) for _ in range(2)
+    )
+    label, weight = rng.integers(0, 3, n_rows), rng.integers(1, 4, n_rows).astype(float)
+    after, said = counts.copy(), np.full_like(counts, -1)
+    packed.kernel.count(by_row, label, weight, grown, 8.0, after, said)
+    wanted, reached = counts.astype(float), np.zeros(len(counts), bool)
+    for t, tree in enumerate(trees):
+        leaf = reference.leaves(parts(tree), by_row) + packed.leaf_at[t]
+        wanted, reached[leaf] = reference.counted(wanted, leaf, label, weight), True
+    np.testing.assert_allclose(after, wanted, rtol=1e-5)
+    shares = reference.said(wanted, grown, 8.0)
+    np.testing.assert_allclose(said[reached], shares[reached], rtol=1e-5)
+    assert (said[~reached] == -1).all()
+    _forest.say(after, grown, 8.0, said)
+    np.testing.assert_allclose(said, shares, rtol=1e-5)
+
+
+def test_counting_refuses_other_classes():
+    p = Problem(1)
+    packed, by_row = pack(*forest_of(p, 2)), unseen_rows(p, 1, 3)
+    counts = np.zeros((len(packed.values), 2), np.float32)
+    for label in ([0, 2, 0], [0, -1, 0]):
+        with pytest.raises(ValueError, match="error"):
+            packed.kernel.count(by_row, np.array(label), np.ones(3), counts, 8.0, counts.copy(),
+                                counts.copy())  # fmt: skip
+    with pytest.raises(ValueError, match="class"):
+        _forest.say(counts, counts[:, :1].copy(), 8.0, counts.copy())
 
 
 @given(seeds, st.booleans(), st.sampled_from([1, 7, 5000]))

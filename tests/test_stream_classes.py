@@ -9,7 +9,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import log_loss
 
 from jointprob import JEPAClassifier, JEPADensity
-from jointprob.adapt.discriminant import Discriminant
+from jointprob.adapt.discriminant import Discriminant, Sums
 from jointprob.adapt.forest import ForestStream
 from jointprob.table import read_table
 
@@ -98,10 +98,12 @@ def test_a_half_life_forgets_counts():
 def test_learning_returns_the_next_stream():
     X, y = rows(200, 0)
     table, label = read_table(X), (y == "below").astype(np.int64)
-    stream = ForestStream.empty(table, 2, 0).learn(table, label, np.ones(200), 2)
-    before = stream.log_proba(table)
-    stream.learn(table, 1 - label, np.ones(200), 2)
-    np.testing.assert_array_equal(stream.log_proba(table), before)
+    empty = ForestStream.empty(table, 2, 0)
+    stream = empty.learn(empty.trend.beside(table), label, np.ones(200), 2)
+    seen = stream.trend.beside(table)
+    before = stream.log_proba(seen)
+    stream.learn(seen, 1 - label, np.ones(200), 2)
+    np.testing.assert_array_equal(stream.log_proba(seen), before)
 
 
 BAD = {
@@ -201,11 +203,12 @@ def test_a_discriminant_is_that_of_the_rows_it_has_seen():
     X = rng.normal(size=(3000, 4)) @ (np.eye(4) + 0.3) + label[:, None] * [1.0, 0, 2, 0]
     X[:, 1] += 1000
     found = Discriminant.empty(X[:100], 3, half_life=1e9)
+    z = found.units(X)
     for part in np.array_split(np.arange(3000), 30):
-        found = found.after(X[part], label[part], np.ones(len(part)))
+        found = found.after(Sums.of(z[part], label[part], np.ones(len(part)), 3))
     wanted = LinearDiscriminantAnalysis().fit(X, label).predict_proba(X)
-    np.testing.assert_allclose(found.shares(X), wanted, atol=0.02)
-    wider = found.widened(4).shares(X[:9])
+    np.testing.assert_allclose(found.shares(z), wanted, atol=0.02)
+    wider = found.widened(4).shares(z[:9])
     assert (wider[:, 3] < 1e-4).all()
 
 

@@ -20,6 +20,7 @@ from jointprob.table import (
     Schema,
     check_sample_weight,
     conform,
+    extend,
     read_table,
     to_container,
 )
@@ -694,3 +695,42 @@ def test_containers_agree(columns, fitted, asked):
     again = conform(build(asked, columns), table.schema)
     for one, other in zip(table.columns, again.columns, strict=True):
         assert_array_equal(one, other)
+
+
+# ---- tables that are looked at as a whole ----
+
+
+@pytest.mark.parametrize("as_table", [np.asarray, pd.DataFrame, np.asfortranarray])
+@pytest.mark.parametrize("place", [(0, 0), (9_999, 3), (5_000, 9), (9_999, 9)])
+def test_one_infinity_is_found_wherever_it_is(as_table, place):
+    X = np.ones((10_000, 10))
+    X[:, 2] = np.nan
+    assert read_table(as_table(X)).schema.columns[2].empty
+    X[place] = -np.inf
+    with pytest.raises(ValueError, match=f"column {place[1]}, row {place[0]}: -inf is infinity"):
+        read_table(as_table(X))
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f4", "f8", ">f8", "f2"])
+def test_numbers_of_any_width_as_column_by_column(dtype):
+    X = np.random.default_rng(0).integers(0, 2, (20, 3)).astype(dtype)
+    whole, apart = read_table(X, None), read_table({j: X[:, j] for j in range(3)}, None)
+    assert whole.schema.columns == apart.schema.columns
+    assert_array_equal(whole.columns, apart.columns)
+
+
+def test_a_batch_that_brings_nothing_new_leaves_the_schema_as_it_is():
+    first = {"size": np.array(["S", "L"]), "weight": np.array([1.0, np.nan])}
+    schema = read_table(first).schema
+    assert extend(first, schema).schema is schema
+    assert extend({**first, "size": np.array(["M", "L"])}, schema).schema != schema
+
+
+@pytest.mark.parametrize("rows", [slice(0, 0), slice(2, 5), slice(4, 99)])
+def test_a_part_is_the_rows_and_shares_their_memory(rows):
+    table = read_table({"size": np.array(list("abcabc")), "weight": np.arange(6.0)})
+    part, taken = table.part(rows), table.take(np.arange(6)[rows])
+    assert part.n_rows == taken.n_rows
+    for one, other, whole in zip(part.columns, taken.columns, table.columns, strict=True):
+        assert_array_equal(one, other)
+        assert not len(one) or np.shares_memory(one, whole)

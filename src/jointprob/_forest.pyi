@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,10 @@ SPREAD_CELLS: int
 SLOPES_ONE: int
 SLOPES_MANY: int
 SMALL_LEAVES: int
+
+class Edges:
+    def __init__(self, edges: tuple[NDArray[Any], ...], categorical: tuple[bool, ...]) -> None: ...
+    def bin(self, columns: list[NDArray[Any]], start: int, stop: int, by_column: Bytes) -> None: ...
 
 class Bins:
     def __init__(
@@ -103,6 +109,16 @@ class Forest:
         first: int = 0,
         last: int | None = None,
     ) -> None: ...
+    def count(
+        self,
+        by_row: Bytes,
+        label: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        grown: Floats,
+        worth: float,
+        counts: Floats,
+        values: Floats,
+    ) -> None: ...
     def add_both_ways(
         self,
         values: Floats | Labels,
@@ -113,6 +129,7 @@ class Forest:
         out: Floats,
     ) -> None: ...
 
+def say(counts: Floats, grown: Floats, worth: float, values: Floats) -> None: ...
 def check_trees(
     node_at: NDArray[np.int64],
     leaf_at: NDArray[np.int64],

@@ -2,7 +2,14 @@
 # cython: freethreading_compatible=True
 """Glue between NumPy arrays and csrc/forest*.c: shapes are checked, errors become exceptions."""
 
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 
 
 cdef extern from "forest.h" nogil:
@@ -10,6 +17,11 @@ cdef extern from "forest.h" nogil:
     int JP_SET_WORDS
     int JP_SLOPES_ONE
     int JP_SLOPES_MANY
+
+    ctypedef struct jp_edges:
+        const void *edges
+        int64_t n_edges
+        int64_t categorical
 
     ctypedef struct jp_bins:
         int64_t n_rows
@@ -62,6 +74,8 @@ cdef extern from "forest.h" nogil:
     int jp_forest_check(const jp_forest *, int64_t, int64_t, int64_t, uint8_t *)
     int jp_forest_thresholds(uint32_t *)
     int jp_forest_bootstrap(const uint64_t *, int64_t, int64_t, int64_t, uint8_t *)
+    int jp_forest_bin(const jp_edges *, const void **, int64_t, int64_t, int64_t, int64_t,
+                      uint8_t *)
     int64_t jp_forest_work_size(const jp_bins *, int64_t, int64_t)
     int jp_forest_grow_classes(const jp_bins *, const uint32_t *, int64_t, const uint16_t *,
                                const float *, const jp_growth *, const uint64_t *, int64_t,
@@ -82,6 +96,9 @@ cdef extern from "forest.h" nogil:
                              int64_t, float *)
     int jp_forest_add_both_ways(const jp_forest *, const float *, const uint16_t *, int64_t, int,
                                 const uint8_t *, int64_t, int64_t, int64_t, float *)
+    int jp_forest_say(const float *, const float *, float, int64_t, int64_t, float *)
+    int jp_forest_count(const jp_forest *, const uint8_t *, int64_t, int64_t, const int64_t *,
+                        const double *, const float *, float, int64_t, float *, float *)
     int jp_forest_class_gains(const jp_node *, int64_t, const float *, int64_t, double *, double *)
     int jp_forest_mean_gains(const jp_node *, int64_t, const float *, double *, double *)
     int JP_SPREAD_CELLS
@@ -125,6 +142,72 @@ cdef int require(bint holds, str what) except -1:
     if not holds:
         raise ValueError(f"forest kernel: {what}")
     return 0
+
+
+# Buffers, not typed memoryviews, which cost three times as much for each of many columns. Whoever
+# asks keeps the array.
+cdef const void *address(array, bytes formats, int64_t itemsize, int64_t *n) except? NULL:
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    try:
+        require(view.ndim == 1 and view.itemsize == itemsize and <bytes>view.format in formats,
+                "a column of another type")
+        n[0] = view.shape[0]
+        return view.buf
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef class Edges:
+    """How columns become bins, as C structs; keeps their arrays alive.
+
+    Edges of a numeric column are float64, of a categorical one uint8 bins of its levels.
+    """
+
+    cdef jp_edges *c
+    cdef int64_t n_columns
+    cdef tuple _keep
+
+    def __cinit__(self, tuple edges, tuple categorical):
+        cdef int64_t j
+        cdef jp_edges *c
+        self.n_columns, self._keep = len(edges), edges
+        require(len(categorical) == self.n_columns, "an entry for each column")
+        self.c = <jp_edges *>calloc(self.n_columns + 1, sizeof(jp_edges))
+        if self.c == NULL:
+            raise MemoryError("no memory for edges")
+        for j in range(self.n_columns):
+            c = self.c + j
+            c.categorical = categorical[j]
+            c.edges = (address(edges[j], b"B", 1, &c.n_edges) if c.categorical
+                       else address(edges[j], b"d", 8, &c.n_edges))
+
+    def __dealloc__(self):
+        free(self.c)
+
+    def bin(self, list columns, int64_t start, int64_t stop, uint8_t[:, ::1] by_column):
+        """Bins (OUT) of rows start .. stop - 1; numbers are float64, levels int32."""
+        cdef int64_t j, n, n_rows = by_column.shape[1]
+        cdef int status
+        cdef tuple keep = tuple(columns)
+        require(len(keep) == self.n_columns and by_column.shape[0] == self.n_columns, "columns")
+        require(0 <= start <= stop <= n_rows, "rows")
+        if start == stop or self.n_columns == 0:
+            return
+        cdef const void **cells = <const void **>calloc(self.n_columns, sizeof(void *))
+        if cells == NULL:
+            raise MemoryError("no memory for columns")
+        try:
+            for j in range(self.n_columns):
+                cells[j] = (address(keep[j], b"il", 4, &n) if self.c[j].categorical
+                            else address(keep[j], b"d", 8, &n))
+                require(n == n_rows, "columns of different lengths")
+            with nogil:
+                status = jp_forest_bin(self.c, cells, self.n_columns, n_rows, start, stop,
+                                       &by_column[0, 0])
+        finally:
+            free(cells)
+        check(status)
 
 
 cdef class Bins:
@@ -354,6 +437,33 @@ cdef class Forest:
             status = jp_forest_add_both_ways(&self.c, f, u, n_outputs, everywhere, &by_row[0, 0],
                                              by_row.shape[1], start, stop, &out[start, 0])
         check(status)
+
+    def count(self, const uint8_t[:, ::1] by_row, const int64_t[::1] label,
+              const double[::1] weight, const float[:, ::1] grown, float worth,
+              float[:, ::1] counts, float[:, ::1] values):
+        """Add rows to counts (INOUT) of their leaves; what these say then goes to values (OUT)."""
+        cdef int64_t n = by_row.shape[0], d = by_row.shape[1], k = counts.shape[1]
+        require(label.shape[0] == n and weight.shape[0] == n, "one label, one weight a row")
+        require(counts.shape[0] == self.n_leaves and grown.shape[0] == self.n_leaves
+                and values.shape[0] == self.n_leaves, "entries for each leaf")
+        require(grown.shape[1] == k and values.shape[1] == k, "entries for each class")
+        if n == 0:
+            return
+        cdef int status
+        with nogil:
+            status = jp_forest_count(&self.c, &by_row[0, 0], d, n, &label[0], &weight[0],
+                                     &grown[0, 0], worth, k, &counts[0, 0], &values[0, 0])
+        check(status)
+
+
+def say(const float[:, ::1] counts, const float[:, ::1] grown, float worth,
+        float[:, ::1] values):
+    """What leaves say by their counts and what they said when grown (OUT)."""
+    cdef int64_t n = counts.shape[0], k = counts.shape[1]
+    require(grown.shape[0] == n and values.shape[0] == n, "entries for each leaf")
+    require(grown.shape[1] == k and values.shape[1] == k and n > 0, "entries for each class")
+    with nogil:
+        jp_forest_say(&counts[0, 0], &grown[0, 0], worth, n, k, &values[0, 0])
 
 
 def check_trees(const int64_t[::1] node_at, const int64_t[::1] leaf_at,

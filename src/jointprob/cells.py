@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 MISSING = -1  # code of a missing cell
 UNSEEN = -2  # code of a level that was not there in fit
 
+SCAN_CELLS = 65_536  # which the second pass finds in the second-level cache
 MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # pandas is never imported: known by name
 
 
@@ -26,6 +29,7 @@ class Numbers:
     dtype: str
     values: NDArray[Any]  # (n_rows,)
     missing: NDArray[np.bool_] | None = None  # (n_rows,)
+    finite: bool = False  # known to hold no infinity: its table was looked at as a whole
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def read_series(series: nw.Series[Any], name: str | int) -> Cells:
 
 def read_array(values: NDArray[Any], name: str | int) -> Cells:
     """Cells of a 1-D ndarray."""
-    kind, dtype = values.dtype.kind, str(values.dtype)
+    kind, dtype = values.dtype.kind, _dtype_name(values.dtype)
     if kind in "biuf":
         return Numbers(name, dtype, values)
     if kind in "UT":
@@ -79,6 +83,25 @@ def read_array(values: NDArray[Any], name: str | int) -> Cells:
     else:
         _refuse_dtype(name, dtype, temporal=kind in "mM")
     return replace(cells, by_value=True)
+
+
+def no_infinity(values: NDArray[Any]) -> bool:
+    """Are all numbers, of a column or of a table, finite or NaN?"""
+    if values.dtype.kind != "f":
+        return True
+    flat = values.ravel(order="K")
+    # Two passes for the extremes are cheaper than a mask of every cell.
+    return not any(
+        math.isinf(extreme.reduce(flat[i : i + SCAN_CELLS], initial=np.nan))
+        for i in range(0, len(flat), SCAN_CELLS)
+        for extreme in (np.fmin, np.fmax)
+    )
+
+
+@cache
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    """Spelt out once: it takes longer than all else there is to know of a short column."""
+    return str(dtype)
 
 
 def _refuse_dtype(name: str | int, dtype: str, temporal: bool) -> NoReturn:

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jointprob.cells import MISSING, MISSING_TYPES, UNSEEN, Cells, Labels, Numbers, family
+from jointprob.cells import (
+    MISSING,
+    MISSING_TYPES,
+    UNSEEN,
+    Cells,
+    Labels,
+    Numbers,
+    family,
+    no_infinity,
+)
 from jointprob.schema import Column, Kind, Level, preview
 
 
@@ -57,9 +66,7 @@ def _check_onefamily(name: str | int, labels: list[Level]) -> None:
 
 
 def _check_finite(values: NDArray[np.float64], name: str | int) -> None:
-    # Two passes for the extremes are cheaper than a mask of every cell.
-    extremes = [np.fmin.reduce(values, initial=np.nan), np.fmax.reduce(values, initial=np.nan)]
-    if np.isinf(extremes).any():
+    if not no_infinity(values):
         rows = np.flatnonzero(np.isinf(values))
         raise ValueError(
             f"column {name!r}, row {rows[0]}: {values[rows[0]]} is infinity; "
@@ -93,6 +100,8 @@ def numeric_values(cells: Cells) -> NDArray[np.float64]:
         values = np.ascontiguousarray(cells.values, dtype=np.float64)
         if cells.missing is not None:
             values = np.where(cells.missing, np.nan, values)
+        if cells.finite:
+            return values
     _check_finite(values, cells.name)
     return values
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 Level: TypeAlias = str | int | float | bool
@@ -97,23 +98,27 @@ class Schema:
     columns: tuple[Column, ...]
     container: Container = "numpy"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is reckoned when it is asked for."""
+        return {"columns": self.columns, "container": self.container}
+
     def __len__(self) -> int:
         return len(self.columns)
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str | int, ...]:
         """Column names in order."""
         return tuple(column.name for column in self.columns)
 
-    @property
+    @cached_property
     def categorical(self) -> tuple[int, ...]:
         """Positions of the categorical columns."""
         return tuple(j for j, column in enumerate(self.columns) if column.is_categorical)
 
-    @property
+    @cached_property
     def numeric(self) -> tuple[int, ...]:
         """Positions of the numeric columns."""
         return tuple(j for j, column in enumerate(self.columns) if not column.is_categorical)

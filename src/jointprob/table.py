@@ -52,6 +52,11 @@ class Table:
         """Table of the rows at these positions."""
         return Table(self.schema, len(rows), [column[rows] for column in self.columns])
 
+    def part(self, rows: slice) -> Table:
+        """Table of neighbouring rows, which shares their memory."""
+        columns = [column[rows] for column in self.columns]
+        return Table(self.schema, len(range(self.n_rows)[rows]), columns)
+
     def stacked(self, other: Table) -> Table:
         """The rows of this table, then those of another one of the same schema."""
         pairs = zip(self.columns, other.columns, strict=True)
@@ -191,13 +196,15 @@ def extend(X: Any, schema: Schema, name: str = "X", estimator_name: str = "JEPAD
     matched = _match(found, schema, False, name, estimator_name)
     pairs = zip(matched, schema.columns, strict=True)
     grown = tuple(column if cells is None else _extended(cells, column) for cells, column in pairs)
-    return _as_table(matched, Schema(grown, schema.container), found.n_rows)
+    extended = schema if grown == schema.columns else Schema(grown, schema.container)
+    return _as_table(matched, extended, found.n_rows)
 
 
 def _extended(cells: Cells, column: Column) -> Column:
     """The column with the levels and the values that these cells bring."""
     if not column.is_categorical:
-        return replace(column, empty=column.empty and bool(np.isnan(numeric_values(cells)).all()))
+        empty = column.empty and bool(np.isnan(numeric_values(cells)).all())
+        return replace(column, empty=False) if empty != column.empty else column
     codes, levels = learn_categorical(cells)
     match_categorical(cells, column)  # refuses levels of another kind
     new = tuple(level for level in levels if level not in column.levels)

@@ -27,8 +27,8 @@ MAX_WORKERS = 256  # a bound, not a size: the executor starts a thread only when
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _thread = threading.local()
-_n_serial = 0  # those within `one_blas_thread`, and what they hold
-_limit: Any = None
+_n_serial = 0  # those within `one_blas_thread`, and the threads that libraries had before them
+_n_before: list[int] = []
 
 
 def _forget_pool() -> None:
@@ -50,8 +50,10 @@ def _executor() -> ThreadPoolExecutor:
 
 
 @cache
-def _libraries() -> Any:
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    """Those of linear algebra. Told one by one: a limit of them all takes ten times as long."""
+    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return found
 
 
 @contextmanager
@@ -67,10 +69,11 @@ def one_blas_thread() -> Iterator[None]:
     ...     float(np.ones(3) @ np.ones(3))
     3.0
     """
-    global _n_serial, _limit
+    global _n_serial, _n_before
     with _lock:
         if _n_serial == 0:
-            _limit = _libraries().limit(limits=1, user_api="blas")
+            _n_before = [library.num_threads for library in _libraries()]
+            _set_threads([1] * len(_n_before))
         _n_serial += 1
     try:
         yield
@@ -78,7 +81,12 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _n_serial -= 1
             if _n_serial == 0:
-                _limit.restore_original_limits()
+                _set_threads(_n_before)
+
+
+def _set_threads(n_threads: list[int]) -> None:
+    for library, n in zip(_libraries(), n_threads, strict=True):
+        library.set_num_threads(n)
 
 
 def n_threads(n_jobs: int | None = None) -> int:

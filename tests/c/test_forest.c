@@ -235,6 +235,38 @@ static void check_descent(const table *t, int64_t start, int64_t stop) {
     free(out), free(both), free(leaves), free(p.node), free(p.sets), free(p.values);
 }
 
+/* Every row is counted once in every tree, and leaves that were reached say shares. */
+static void check_counting(const table *t) {
+    packed p = pack(t);
+    p.forest.node_at = p.node_at, p.forest.leaf_at = p.leaf_at;
+    const int64_t k = t->n_classes, n_values = p.leaf_at[N_TREES] * k;
+    float *grown = allocate(sizeof(float) * (size_t)n_values), total = 0;
+    float *counts = allocate(sizeof(float) * (size_t)n_values);
+    float *values = allocate(sizeof(float) * (size_t)n_values);
+    float *again = allocate(sizeof(float) * (size_t)n_values);
+    int64_t *label = allocate(sizeof(int64_t) * (size_t)t->n);
+    double *weight = allocate(sizeof(double) * (size_t)t->n), rows = 0;
+    for (int64_t i = 0; i < n_values; i++) grown[i] = 1 / (float)k, counts[i] = values[i] = 0;
+    for (int64_t i = 0; i < t->n; i++) {
+        label[i] = t->label[i];
+        rows += weight[i] = (double)t->weight[i];
+    }
+    CHECK(jp_forest_count(&p.forest, t->descend, t->d, t->n, label, weight, grown, 8, k, counts,
+                          values) == JP_OK);
+    CHECK(jp_forest_say(counts, grown, 8, p.leaf_at[N_TREES], k, again) == JP_OK);
+    for (int64_t i = 0; i < n_values; i++) {
+        total += counts[i];
+        CHECK(counts[i] == 0 || values[i] == again[i]);
+    }
+    CHECK(total == (float)(N_TREES * rows));
+    label[t->n - 1] = k;
+    CHECK(jp_forest_count(&p.forest, t->descend, t->d, t->n, label, weight, grown, 8, k, counts,
+                          values) == JP_ERR_VALUE);
+    CHECK(jp_forest_say(counts, grown, 8, 1, 0, again) == JP_ERR_SIZE);
+    free(grown), free(counts), free(values), free(again), free(label), free(weight);
+    free(p.node), free(p.sets), free(p.values);
+}
+
 /* ---- boosting ---- */
 
 /* All nodes compared at once: the same leaves; rows stand in columns of whole vectors. */
@@ -306,6 +338,34 @@ static void check_slopes(const table *t) {
     free(scores), free(gradient), free(curvature), free(sketch), free(slopes);
 }
 
+/* ---- bins ---- */
+
+static void check_bins(int64_t n, int64_t n_edges, int64_t start, int64_t stop) {
+    double *number = allocate(sizeof(double) * (size_t)n);
+    double *edge = allocate(sizeof(double) * (size_t)n_edges);
+    int32_t *level = allocate(sizeof(int32_t) * (size_t)n);
+    uint8_t *bin_of = allocate((size_t)n_edges), *bins = allocate((size_t)(2 * n));
+    for (int64_t k = 0; k < n_edges; k++) {
+        edge[k] = (double)(2 * k);
+        bin_of[k] = (uint8_t)draw_below(254);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        number[i] = draw_uniform() < 0.1 ? NAN : (double)draw_below(2 * n_edges + 4) - 2;
+        level[i] = (int32_t)draw_below(n_edges + 4) - 2;
+    }
+    const jp_edges edges[2] = {{edge, n_edges, 0}, {bin_of, n_edges, 1}};
+    const void *cells[2] = {number, level};
+    CHECK(jp_forest_bin(edges, cells, 2, n, start, stop, bins) == JP_OK);
+    for (int64_t i = start; i < stop; i++) {
+        int below = 0, known = level[i] >= 0 && level[i] < n_edges;
+        for (int64_t k = 0; k < n_edges; k++) below += edge[k] < number[i];
+        CHECK(bins[i] == (isnan(number[i]) ? JP_MISSING_BIN : below));
+        CHECK(bins[n + i] == (known ? bin_of[level[i]] : JP_MISSING_BIN));
+    }
+    CHECK(jp_forest_bin(edges, cells, 2, n, 0, n + 1, bins) == JP_ERR_SIZE);
+    free(number), free(edge), free(level), free(bin_of), free(bins);
+}
+
 /* ---- arguments ---- */
 
 static void test_bad_arguments(void) {
@@ -343,6 +403,7 @@ int main(void) {
                     }
                     check_descent(&t, 0, t.n);
                     check_descent(&t, t.n / 3, t.n - t.n / 4);
+                    check_counting(&t);
                     for (int64_t leaves = 1; leaves < 9; leaves += 3) {
                         check_boosting(&t, JP_SLOPES_ONE, leaves);
                         check_boosting(&t, JP_SLOPES_MANY, leaves);
@@ -353,6 +414,11 @@ int main(void) {
     table long_one = draw_table(JP_DESCENT_ROWS + 5, 3, 2, 9, 1);
     check_descent(&long_one, 0, long_one.n);
     free_table(&long_one);
+    for (int64_t n = 1; n < 40; n += 3)
+        for (int64_t n_edges = 0; n_edges < 254; n_edges += 11) {
+            check_bins(n, n_edges, 0, n);
+            check_bins(n, n_edges, n / 3, n - n / 4);
+        }
     test_bad_arguments();
     puts("forest: passed");
     return 0;

@@ -9,6 +9,16 @@ MISSING, FIRST_SET = 255, 512
 TEST_LEVELS, TEST_MISSING_LEFT, TEST_MISSING_UNSEEN = 1, 2, 4
 
 
+# ---- bins ----
+
+
+def bins(cells, edges, categorical):
+    """Bin of each cell of one column."""
+    if categorical:
+        return [edges[c] if 0 <= c < len(edges) else MISSING for c in cells]
+    return [MISSING if np.isnan(c) else sum(edge < c for edge in edges) for c in cells]
+
+
 # ---- descent ----
 
 
@@ -73,6 +83,22 @@ def both_ways(tree, bins, values, everywhere, at=0):
         return share(tree, at) * left + (1 - share(tree, at)) * right
     left = bool(goes_left(tree, at, bins[column : column + 1])[0])
     return both_ways(tree, bins, values, everywhere, child + (not left))
+
+
+# ---- leaves that go on counting ----
+
+
+def said(counts, grown, worth):
+    """Shares of the classes in every leaf."""
+    return (counts + worth * grown) / (counts.sum(axis=1, keepdims=True) + worth)
+
+
+def counted(counts, leaf, label, weight):
+    """Counts with the weight of every row added at its leaf and class."""
+    counts = counts.copy()
+    for row in zip(leaf, label, weight, strict=True):
+        counts[row[:2]] += row[2]
+    return counts
 
 
 # ---- splits ----

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import softmax
+from numpy.linalg import LinAlgError
+from scipy.linalg.lapack import dposv
 
 from jointprob.adapt.generation import Codes, Shares
+from jointprob.adapt.logs import softmax
 from jointprob.adapt.stream import kept_share
 from jointprob.joint.tree import Floats
 from jointprob.threads import one_blas_thread
@@ -21,6 +21,23 @@ MOST_COLUMNS = 300  # numeric ones, beyond which there is no discriminant
 FIRST_ROWS = 100  # that say where columns lie and in what unit
 RIDGE = 1e-3  # of each column's variance, added to that within classes
 FARTHEST = 50.0  # units from the centre, beyond which a cell says no more
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Of a batch: rows (n_classes,), sums (n_classes, n_columns), square (n_columns, n_columns)."""
+
+    rows: Floats
+    sums: Floats
+    square: Floats
+
+    @classmethod
+    def of(cls, z: Floats, label: Codes, weight: Floats, n_classes: int) -> Sums:
+        """Of rows (n_rows, n_columns), in units."""
+        weighted, is_class = z * weight[:, None], label == np.arange(n_classes)[:, None]
+        with one_blas_thread():
+            sums, square = is_class.astype(np.float64) @ weighted, weighted.T @ z
+        return cls(is_class @ weight, sums, square)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +88,24 @@ class Discriminant:
     def widened(self, n_classes: int) -> Discriminant:
         """With room for more classes."""
         more = n_classes - len(self.rows)
+        if not more:
+            return self
         rows, sums = np.pad(self.rows, (0, more)), np.pad(self.sums, ((0, more), (0, 0)))
         return replace(self, rows=rows, sums=sums)
 
-    def shares(self, cells: Floats) -> Shares:
-        """Probability of each class, (n_rows, n_classes)."""
+    def units(self, cells: Floats) -> Floats:
+        """Cells less the center over the scale, (n_rows, n_columns)."""
+        with np.errstate(over="ignore"):
+            z = (cells - self.center) / self.scale
+        z[np.isnan(z)] = 0.0
+        return np.clip(z, -FARTHEST, FARTHEST, out=z)
+
+    def shares(self, z: Floats) -> Shares:
+        """Probability of each class, (n_rows, n_classes), of rows in units."""
         slopes, start = self._scores
-        z = self._units(cells)
-        # Row by row: a product's last bits would depend on where a row stands.
-        said = np.stack([(z * slope).sum(axis=1) for slope in slopes], axis=1)
-        return np.asarray(softmax(said + start, axis=1), np.float32)
+        # Row by row: a matrix product's last bits would depend on where a row stands.
+        said = np.einsum("ij,kj->ik", z, slopes)
+        return np.asarray(softmax(said + start), np.float32)
 
     @cached_property
     def _scores(self) -> tuple[Floats, Floats]:
@@ -97,24 +122,23 @@ class Discriminant:
 
     def _slopes(self, means: Floats, roots: Floats, overall: Floats) -> Floats:
         """Means over the covariance within classes."""
-        n = self.rows.sum()
-        within = (self.square - roots.T @ roots) / n
+        n, within = self.rows.sum(), roots.T @ roots
+        np.subtract(self.square, within, out=within)
+        within /= n
         variance = np.maximum(np.diag(self.square) / n - overall**2, 0)
         within[np.diag_indices(len(within))] += RIDGE * (variance + 1e-3)
-        return np.asarray(cho_solve(cho_factor(within), means.T).T)
+        # Turned, it is in LAPACK's order, which saves a copy that takes as long as the solution.
+        _, slopes, failed = dposv(within.T, means.T, lower=True, overwrite_a=True)
+        if failed:
+            raise LinAlgError("the covariance within classes is not positive definite")
+        return np.asarray(slopes.T)
 
-    def after(self, cells: Floats, label: Codes, weight: Floats) -> Discriminant:
-        """With the rows of a batch."""
-        z, kept = self._units(cells), kept_share(float(weight.sum()), self.half_life)
-        rows = self.rows * kept + np.bincount(label, weight, len(self.rows))
-        weighted, sums = z * weight[:, None], self.sums * kept
-        np.add.at(sums, label, weighted)
-        with one_blas_thread():
-            square = self.square * kept + weighted.T @ z
-        return replace(self, rows=rows, sums=sums, square=square)
-
-    def _units(self, cells: Floats) -> NDArray[np.float64]:
-        """Cells less the center over the scale, (n_rows, n_columns)."""
-        with np.errstate(over="ignore"):
-            z = (cells - self.center) / self.scale
-        return np.clip(np.nan_to_num(z, nan=0.0), -FARTHEST, FARTHEST)
+    def after(self, new: Sums) -> Discriminant:
+        """With the rows of a batch; of its columns the first ones, as many as there are here."""
+        d, kept = len(self.center), kept_share(float(new.rows.sum()), self.half_life)
+        return replace(
+            self,
+            rows=self.rows * kept + new.rows,
+            sums=self.sums * kept + new.sums[:, :d],
+            square=self.square * kept + new.square[:d, :d],
+        )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
-from scipy.special import logsumexp, softmax
 
 from jointprob.adapt.generation import Codes, Generation, Shares, fit_bins, grow
+from jointprob.adapt.logs import log_sum_exp, softmax
 from jointprob.adapt.reservoir import Reservoir
 from jointprob.adapt.stream import kept_share
 from jointprob.adapt.trend import Trend, with_distances
@@ -100,7 +101,7 @@ class ForestStream:
     def empty(cls, table: Table, n_classes: int, seed: int, ordered: bool = False) -> ForestStream:
         """Before the first batch; its table is like this one."""
         none, trend = np.empty(0, np.int64), Trend.empty(table.schema)
-        window = Reservoir(_kept(table.take(none), trend, none), np.empty(0))
+        window = Reservoir(_kept(trend.beside(table.take(none)), none), np.empty(0))
         return cls(
             table.schema, seed, window, (), np.zeros(n_classes), TIMID * np.log(POWERS), trend,
             ordered=ordered,
@@ -121,36 +122,32 @@ class ForestStream:
         return self.n_rows + more >= self.next_growth
 
     def log_proba(
-        self, table: Table, n_jobs: int | None = None, others: Sequence[Shares] = ()
+        self, seen: Table, n_jobs: int | None = None, others: Sequence[Shares] = ()
     ) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats.
 
         Parameters
         ----------
-        table : Table
+        seen : Table
+            Rows beside the trend.
         n_jobs : int, optional
         others : sequence of float32 (n_rows, n_classes)
             What each of the others says.
         """
-        binned = self._binned(table, self.trend.distances(table), n_jobs)
-        logs = self._mixed(self._said(binned, others, n_jobs), table.n_rows)
+        binned = self._binned(seen, n_jobs)
+        logs = self._mixed(self._said(binned, others, n_jobs), seen.n_rows)
         logs *= POWERS[int(np.argmin(self.losses))]
-        return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
+        return np.asarray(logs - log_sum_exp(logs))
 
-    def _binned(self, table: Table, apart: list[Floats], n_jobs: int | None) -> list[Binned]:
-        """The rows as each generation sees them; many share their bins."""
-        seen = (_seen(table, apart, False), _seen(table, apart, True))
-        widest: dict[int, Binning] = {}
-        for binning in (g.binning for g in self.generations):
-            known = widest.setdefault(id(binning.edges[0]), binning)
-            if len(binning.edges) > len(known.edges):
-                widest[id(binning.edges[0])] = binning
+    def _binned(self, seen: Table, n_jobs: int | None) -> list[Binned]:
+        """The rows as each generation sees them; many share bins, and some see fewer columns."""
+        binnings = sorted((g.binning for g in self.generations), key=lambda b: len(b.edges))
+        widest = {id(binning.edges[0]): binning for binning in binnings}
         binned = {
-            key: binning.bin(seen[len(binning.edges) > len(table.schema)], n_jobs)
+            key: binning.bin(_first(seen, len(binning.edges)), n_jobs)
             for key, binning in widest.items()
         }
-        pairs = [(binned[id(g.binning.edges[0])], len(g.binning.edges)) for g in self.generations]
-        return [whole if whole.n_columns == n else whole.first(n) for whole, n in pairs]
+        return [binned[id(g.binning.edges[0])] for g in self.generations]
 
     def _said(
         self, binned: list[Binned], others: Sequence[Shares], n_jobs: int | None
@@ -169,13 +166,13 @@ class ForestStream:
         mixed = np.tile(self.prior, (n_rows, 1))
         if said:
             mixed *= 1e-3
-            for weight, shares in zip(softmax(self._log_weights), said, strict=True):
-                mixed += (1 - 1e-3) * weight * shares
+            for weight, one in zip(softmax(self._log_weights), said, strict=True):
+                mixed += (1 - 1e-3) * weight * one
         return np.asarray(np.log(mixed))
 
     def learn(
         self,
-        table: Table,
+        seen: Table,
         label: Codes,
         weight: Floats,
         n_classes: int,
@@ -188,7 +185,8 @@ class ForestStream:
 
         Parameters
         ----------
-        table : Table
+        seen : Table
+            Rows beside the trend.
         label : int64 (n_rows,)
         weight : float64 (n_rows,)
             Above 0.
@@ -203,25 +201,24 @@ class ForestStream:
             Is the last of the others a model from before the stream?
         """
         stream, n = self._widened(n_classes), float(weight.sum())
-        apart = self.trend.distances(table)
-        binned = stream._binned(table, apart, n_jobs)
+        binned = stream._binned(seen, n_jobs)
         said = stream._said(binned, others, n_jobs)
         kept = kept_share(n, half_life)
         log_weights = stream._shared(said, label, weight, fitted)
+        least = _outdone(log_weights)
         generations = tuple(
             replace(g.counted(b, label, weight, kept), log_weight=w)
             for g, b, w in zip(stream.generations, binned, log_weights.tolist(), strict=False)
-            if w > _outdone(log_weights)
+            if w > least
         )
-        rows = Table(table.schema, table.n_rows, [*table.columns, *apart, label])
         after = replace(
             stream,
-            schema=table.schema,
-            window=stream.window.add(rows, weight, kept).latest(WINDOW_ROWS),
+            schema=seen.schema,
+            window=stream.window.add(_kept(seen, label), weight, kept).latest(WINDOW_ROWS),
             generations=generations,
             class_rows=stream.class_rows * kept + np.bincount(label, weight, n_classes),
             losses=stream._judged(said, label, weight),
-            trend=stream.trend.after(table, weight),
+            trend=stream.trend.after(seen, weight),
             n_rows=stream.n_rows + n,
             others=log_weights[len(stream.generations) :],
         )
@@ -265,7 +262,8 @@ class ForestStream:
             return self.losses
         logs = self._mixed(said, len(label))
         own = logs[np.arange(len(label)), label]
-        new = [weight @ (logsumexp(a * logs, axis=1) - a * own) / weight.sum() for a in POWERS]
+        total = log_sum_exp(POWERS[:, None, None] * logs)[..., 0]
+        new = [weight @ (t - a * own) / weight.sum() for a, t in zip(POWERS, total, strict=True)]
         kept = kept_share(float(weight.sum()), RECENT_ROWS)
         return np.asarray(kept * self.losses + (1 - kept) * np.array(new))
 
@@ -273,7 +271,7 @@ class ForestStream:
         """Log weights of the generations after these rows."""
         if not said:
             return np.zeros(0)
-        lost = [self._loss(shares, label) @ weight / weight.sum() for shares in said]
+        lost = [self._loss(one, label) @ weight / weight.sum() for one in said]
         n = float(weight.sum())
         scale = (NUMBER_RATE if self.ordered else RATE) * (1 - kept_share(n, RECENT_ROWS))
         scale *= FASTER if fitted else 1.0
@@ -281,17 +279,17 @@ class ForestStream:
         share = SHARE * min(n / SHARE_ROWS, 1.0)
         return np.asarray(np.log((1 - share) * weights + share / len(weights)))
 
-    def _loss(self, shares: Shares, label: Codes) -> Floats:
+    def _loss(self, said: Shares, label: Codes) -> Floats:
         """Log loss of each row; of a number the ranked probability score beside the prior's.
 
         A leaf of few rows says well about where a number lies and little about the cell.
         """
         if not self.ordered:
             floor = 1e-3 * self.prior[label]
-            return -np.log(shares[np.arange(len(label)), label] + floor)
+            return -np.log(said[np.arange(len(label)), label] + floor)
         above = np.arange(len(self.prior)) >= label[:, None]
         own, usual = (
-            np.square(np.cumsum(said, axis=-1) - above).sum(axis=1) for said in (shares, self.prior)
+            np.square(np.cumsum(one, axis=-1) - above).sum(axis=1) for one in (said, self.prior)
         )
         return np.asarray(own / max(float(usual.mean()), 1e-9))
 
@@ -300,10 +298,9 @@ class ForestStream:
         part = PARTS[self.n_grown % len(PARTS)]
         recent = self.window.latest(max(LEAST_ROWS, int(part * WINDOW_ROWS)))
         recent = self._drawn(recent) if forgets else recent
-        n_own = len(self.schema)
-        own = Table(self.schema, len(recent), recent.table.columns[:n_own])
-        *apart, label = recent.table.columns[n_own:]
-        seen = _seen(own, apart, self._next_is_wide())
+        label, schema = recent.table.columns[-1], self.schema
+        schema = with_distances(schema) if self._next_is_wide() else schema
+        seen = Table(schema, len(recent), recent.table.columns[: len(schema)])
         binning = self._kept_bins(len(seen.schema)) or fit_bins(seen, recent.weight)
         new = grow(
             seen, label, recent.weight, binning, self.prior, self.ordered, self.seed, self.n_grown
@@ -327,7 +324,7 @@ class ForestStream:
             return False
         if self.n_grown < MOST_GENERATIONS or not self.generations:
             return self.n_grown // len(PARTS) % 2 == 1
-        weights = softmax([g.log_weight for g in self.generations])
+        weights = softmax(np.array([g.log_weight for g in self.generations]))
         wide = [len(g.binning.edges) > len(self.schema) for g in self.generations]
         return bool(weights @ wide > 0.5) ^ (self.n_grown % 8 in OTHER_TURNS)
 
@@ -354,9 +351,14 @@ class ForestStream:
         )
 
 
-def pieces(n_rows: int) -> list[Codes]:
+def pieces(n_rows: int) -> list[slice]:
     """Rows of a batch that are learnt together, one piece after the other."""
-    return np.array_split(np.arange(n_rows), max(1, -(-n_rows // PIECE_ROWS)))
+    n_pieces = max(1, -(-n_rows // PIECE_ROWS))
+    least, more = divmod(n_rows, n_pieces)
+    bounds = [
+        i * least + min(i, more) for i in range(n_pieces + 1)
+    ]  # the first ones have a row more
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
 def _start(log_weights: Floats, fitted: bool) -> float:
@@ -370,17 +372,16 @@ def _start(log_weights: Floats, fitted: bool) -> float:
 
 def _outdone(log_weights: Floats) -> float:
     """Log weight at and below which one is no longer worth asking: twice the least there can be."""
-    return float(logsumexp(log_weights) + np.log(2 * SHARE / len(log_weights)))
+    if not len(log_weights):
+        return -np.inf
+    return float(log_sum_exp(log_weights)[0] + np.log(2 * SHARE / len(log_weights)))
 
 
-def _seen(table: Table, apart: list[Floats], wide: bool) -> Table:
-    """What a generation sees of rows: their columns, and maybe their distances from the trend."""
-    if not wide:
-        return table
-    return Table(with_distances(table.schema), table.n_rows, [*table.columns, *apart])
+def _first(table: Table, n_columns: int) -> Table:
+    """The first columns."""
+    return Table(table.schema, table.n_rows, table.columns[:n_columns])
 
 
-def _kept(table: Table, trend: Trend, label: Codes) -> Table:
-    """What is kept of rows: distances and labels after their columns, unknown to the schema."""
-    columns = [*table.columns, *trend.distances(table), label]
-    return Table(table.schema, table.n_rows, columns)
+def _kept(seen: Table, label: Codes) -> Table:
+    """What is kept of rows: their labels as the last column, unknown to the schema."""
+    return Table(seen.schema, seen.n_rows, [*seen.columns, label])

@@ -58,36 +58,24 @@ class Generation:
 
     def counted(self, binned: Binned, label: Codes, weight: Floats, kept: float) -> Generation:
         """With these rows in the leaves."""
-        by_row, leaf_at = binned.by_row, self.trees.leaf_at
-        trees = range(len(self.trees))
-        leaves = np.concatenate([self.trees.leaves(t, by_row) + leaf_at[t] for t in trees])
-        reached, place = np.unique(leaves, return_inverse=True)
-        n_classes = self.counts.shape[1]
-        cell = place * n_classes + np.tile(label, len(trees))
-        new = np.bincount(cell, np.tile(weight, len(trees)), len(reached) * n_classes)
-        counts = self.counts * np.float32(kept)
-        counts[reached] += new.reshape(-1, n_classes).astype(np.float32)
+        counts, values = self.counts.copy(), self.trees.values.copy()
         if kept < 1:  # every leaf says something else
-            return self.saying(counts, self.grown)
-        values = self.trees.values.copy()
-        values[reached] = _said(counts[reached], self.grown[reached])
-        return replace(self, counts=counts, trees=replace(self.trees, values=values))
+            counts *= np.float32(kept)
+            _forest.say(counts, self.grown, LEAF_ROWS, values)
+        kernel = self.trees.kernel
+        kernel.count(binned.by_row, label, weight, self.grown, LEAF_ROWS, counts, values)
+        return replace(self, counts=counts, trees=self.trees.saying(values))
 
     def saying(self, counts: Shares, grown: Shares) -> Generation:
         """With other counts."""
-        trees = replace(self.trees, values=_said(counts, grown))
-        return replace(self, counts=counts, grown=grown, trees=trees)
+        values = np.empty_like(counts)
+        _forest.say(counts, grown, LEAF_ROWS, values)
+        return replace(self, counts=counts, grown=grown, trees=self.trees.saying(values))
 
     def widened(self, n_classes: int) -> Generation:
         """With room for more classes."""
         more = ((0, 0), (0, n_classes - self.counts.shape[1]))
         return self.saying(np.pad(self.counts, more), np.pad(self.grown, more))
-
-
-def _said(counts: Shares, grown: Shares) -> Shares:
-    total = counts.sum(axis=1, keepdims=True)
-    said = (counts + np.float32(LEAF_ROWS) * grown) / (total + np.float32(LEAF_ROWS))
-    return np.asarray(said, np.float32)
 
 
 def fit_bins(table: Table, weight: Floats) -> Binning:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from jointprob.adapt.discriminant import HALF_LIVES, MOST_COLUMNS, Discriminant
+from jointprob.adapt.discriminant import HALF_LIVES, MOST_COLUMNS, Discriminant, Sums
 from jointprob.adapt.forest import FRESH, ForestStream, pieces
 from jointprob.adapt.generation import Codes, Shares
 from jointprob.adapt.recent import KeepsJoint
 from jointprob.adapt.reservoir import no_rows
+from jointprob.adapt.trend import stacked
 from jointprob.joint.tree import Floats
 from jointprob.predict.labels import LabelModel, explain_classes
 from jointprob.predict.source import recast
@@ -52,9 +53,9 @@ class LabelStream(KeepsJoint):
 
     def log_proba(self, table: Table, n_jobs: int | None = None) -> Floats:
         """Log probability of each class, (n_rows, n_classes), nats."""
-        n_classes = len(self.forest.class_rows)
-        said = self._others(table, self._seen(table), n_classes, n_jobs)
-        return self.forest.log_proba(table, n_jobs, said)
+        n_classes, seen = len(self.forest.class_rows), self.forest.trend.beside(table)
+        said = self._others(table, self._units(seen), n_classes, n_jobs)
+        return self.forest.log_proba(seen, n_jobs, said)
 
     def explain(
         self, table: Table, asked: NDArray[np.int64] | None, n_jobs: int | None = None
@@ -74,7 +75,7 @@ class LabelStream(KeepsJoint):
         """The stream after a batch; see `ForestStream.learn`."""
         stream = self
         for rows in pieces(table.n_rows):
-            piece = table.take(rows), label[rows], weight[rows]
+            piece = table.part(rows), label[rows], weight[rows]
             stream = stream._learn_piece(*piece, n_classes, half_life, n_jobs)
         return stream
 
@@ -87,44 +88,49 @@ class LabelStream(KeepsJoint):
         half_life: float | None,
         n_jobs: int | None,
     ) -> LabelStream:
-        seen = self._seen(table)
+        seen = self.forest.trend.beside(table)
         ready = self._ready(seen, n_classes)
-        said = ready._others(table, seen, n_classes, n_jobs)
+        z = ready._units(seen)
+        said = ready._others(table, z, n_classes, n_jobs)
         forest = ready.forest.learn(
-            table, label, weight, n_classes, half_life, n_jobs, said, self.before is not None
+            seen, label, weight, n_classes, half_life, n_jobs, said, self.before is not None
         )
-        moved = [d.after(s, label, weight) for d, s in zip(ready.discriminants, seen, strict=True)]
-        return replace(ready, forest=forest, discriminants=tuple(moved))._without_the_outdone()
+        new = [Sums.of(z, label, weight, n_classes)] if ready.discriminants else []
+        moved = tuple(d.after(*new) for d in ready.discriminants)
+        return replace(ready, forest=forest, discriminants=moved)._without_the_outdone()
 
-    def _ready(self, seen: list[Floats], n_classes: int) -> LabelStream:
+    def _ready(self, seen: Table, n_classes: int) -> LabelStream:
         """With discriminants that know all classes, the first ones if there are none."""
-        if self.discriminants or not seen:
+        n_numeric = len(seen.schema.numeric)
+        if self.discriminants or not 0 < n_numeric <= MOST_COLUMNS:
             known = tuple(d.widened(n_classes) for d in self.discriminants)
             return replace(self, discriminants=known)
+        cells, widths = _cells(seen), (n_numeric, n_numeric, 2 * n_numeric)
         new = [
-            Discriminant.empty(cells, n_classes, half_life)
-            for cells, half_life in zip(seen, HALF_LIVES, strict=True)
+            Discriminant.empty(cells[:, :width], n_classes, half_life)
+            for width, half_life in zip(widths, HALF_LIVES, strict=True)
         ]
         start = 0.0 if self.before is None else self.forest.others[-1] + np.log(FRESH / len(new))
         weights = np.concatenate([np.full(len(new), start), self.forest.others])
         return replace(self, discriminants=tuple(new), forest=replace(self.forest, others=weights))
 
-    def _seen(self, table: Table) -> list[Floats]:
-        """Cells that each discriminant sees."""
-        numeric = table.schema.numeric
-        own = [table.columns[j] for j in numeric]
-        if not own or len(own) > MOST_COLUMNS:
-            return []
-        cells = np.stack([*own, *self.forest.trend.distances(table)], axis=1)
-        return [cells[:, : len(own)], cells[:, : len(own)], cells]
+    def _units(self, seen: Table) -> Floats:
+        """Numbers and their distances in units, which all discriminants share."""
+        return (
+            self.discriminants[-1].units(_cells(seen)) if self.discriminants else np.empty((0, 0))
+        )
 
-    def _others(
-        self, table: Table, seen: list[Floats], n_classes: int, n_jobs: int | None
-    ) -> list[Shares]:
+    def _others(self, table: Table, z: Floats, n_classes: int, n_jobs: int | None) -> list[Shares]:
         """What the discriminants say, and at last the model from before."""
-        said = [d.shares(cells) for d, cells in zip(self.discriminants, seen, strict=False)]
+        said = [d.shares(z[:, : len(d.center)]) for d in self.discriminants]
         if self.before is None or self.fitted is None:
             return said
         own = np.exp(self.before.log_proba(recast(table, self.fitted.schema), n_jobs))
         more = n_classes - own.shape[1]  # it knows no class that came later
         return [*said, np.pad(own, ((0, 0), (0, more))).astype(np.float32)]
+
+
+def _cells(seen: Table) -> Floats:
+    """Numbers of rows beside the trend, and their distances from it, (n_rows, 2 n_numeric)."""
+    own = [seen.columns[j] for j in seen.schema.numeric]
+    return np.ascontiguousarray(stacked([*own, *seen.columns[len(seen.schema) :]]).T)

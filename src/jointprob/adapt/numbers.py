@@ -85,7 +85,7 @@ class NumberStream(KeepsJoint):
     def distribution(self, table: Table, n_jobs: int | None = None) -> PredictiveDistribution:
         """The predictive distribution of each row."""
         said = self._before(table, n_jobs)
-        shares = np.exp(self.forest.log_proba(table, n_jobs, said))
+        shares = np.exp(self.forest.log_proba(self.forest.trend.beside(table), n_jobs, said))
         # Row by row: a product's last bits would depend on where a row stands.
         mean = (shares * self.means).sum(axis=1)
         return PredictiveDistribution(self.cells, shares, np.zeros(table.n_rows), mean)
@@ -111,7 +111,7 @@ class NumberStream(KeepsJoint):
         """
         stream = self
         for rows in pieces(table.n_rows):
-            piece = table.take(rows), number[rows], weight[rows]
+            piece = table.part(rows), number[rows], weight[rows]
             stream = stream._learn_piece(*piece, half_life, n_jobs)
         return stream
 
@@ -128,9 +128,9 @@ class NumberStream(KeepsJoint):
         if due:
             ready = self._fitting(numbers, np.concatenate([self.forest.window.weight, weight]))
         label, n = ready.cells.find(number), len(ready.cells.low)
-        before = ready._before(table, n_jobs)
+        before, seen = ready._before(table, n_jobs), ready.forest.trend.beside(table)
         forest = ready.forest.learn(
-            table, label, weight, n, half_life, n_jobs, before, self.before is not None
+            seen, label, weight, n, half_life, n_jobs, before, self.before is not None
         )
         kept = kept_share(float(weight.sum()), half_life)
         sums = ready.means * ready.forest.class_rows * kept + np.bincount(label, weight * number, n)

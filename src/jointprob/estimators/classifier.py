@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.adapt.classes import check_declared, first_classes, positions, with_classes
@@ -163,7 +162,6 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         """
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         y = check_labels(y, table.n_rows)
-        check_classification_targets(y)
         weight = check_sample_weight(sample_weight, table.n_rows)
         table, y, weight = known_rows(table, y, weight)
         classes, label = np.unique(y, return_inverse=True)
@@ -253,12 +251,12 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
             else extend(X, stream.schema, "X", NAME)
         )
         y = check_labels(y, table.n_rows)
-        check_classification_targets(y)
         weight = check_sample_weight(sample_weight, table.n_rows)
         if self.class_weight is not None:
             raise ValueError("class_weight is for fit; give partial_fit a sample_weight")
-        kept = np.flatnonzero(weight)
-        table, y, weight = table.take(kept), y[kept], weight[kept]
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            table, y, weight = table.take(kept), y[kept], weight[kept]
         known = first_classes(y, classes) if stream is None else with_classes(self.classes_, y)
         if stream is None:
             seed = self._seed()
@@ -327,7 +325,6 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         a0 = check_strength(strength)
         target = read_target(X, self.joint_.schema, own_kinds(self.categorical_features))
         table, y = target.table, check_labels(y, target.table.n_rows)
-        check_classification_targets(y)
         weight = check_sample_weight(sample_weight, table.n_rows)
         classes = joined_classes(self.classes_, y)
         label = np.searchsorted(classes, y)

@@ -209,8 +209,9 @@ class JEPARegressor(Saved, TakesTables, RegressorMixin, BaseEstimator):
         )
         y = check_numbers(y, table.n_rows)
         weight = check_sample_weight(sample_weight, table.n_rows)
-        kept = np.flatnonzero(weight)
-        table, y, weight = table.take(kept), y[kept], weight[kept]
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            table, y, weight = table.take(kept), y[kept], weight[kept]
         if stream is None:
             seed = self._seed()
             stream = NumberStream.empty(table, y, weight, seed)

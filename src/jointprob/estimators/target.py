@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from jointprob.cells import MISSING_TYPES
@@ -26,9 +27,16 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        Missing or infinite labels, labels of several kinds, not one for each row.
+        Missing or infinite labels, labels of several kinds, numbers that are no classes, not one
+        label for each row.
     """
-    y = _one_for_each_row(y, n_rows)
+    labels = _labels(_one_for_each_row(y, n_rows))
+    if labels.dtype.kind not in "biuUS":  # whole numbers and words are always classes
+        check_classification_targets(labels)
+    return labels
+
+
+def _labels(y: NDArray[Any]) -> NDArray[Any]:
     if y.dtype == object:
         _refuse_missing(y, _missing(y))
         kinds = sorted({_kind(v) for v in y.tolist()})
@@ -103,15 +111,20 @@ def known_rows(table: Table, y: NDArray[Any], weight: Floats) -> tuple[Table, ND
 def _one_for_each_row(y: Any, n_rows: int) -> NDArray[Any]:
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None; one for each row of X")
-    found = nw.from_native(y, series_only=True, pass_through=True)
-    values = found.to_numpy() if isinstance(found, nw.Series) else y
-    array: NDArray[Any] = column_or_1d(np.asarray(values), warn=True)
+    array = y if type(y) is np.ndarray and y.ndim == 1 else _column(y)
     if len(array) != n_rows:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows and "
             f"y has {len(array)}"
         )
     return array
+
+
+def _column(y: Any) -> NDArray[Any]:
+    """What is no plain array of one dimension as one."""
+    found = nw.from_native(y, series_only=True, pass_through=True)
+    values = found.to_numpy() if isinstance(found, nw.Series) else y
+    return np.asarray(column_or_1d(np.asarray(values), warn=True))
 
 
 def _kind(label: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from jointprob import _forest
 from jointprob.table import Table
-from jointprob.threads import run_tasks
+from jointprob.threads import run_blocks
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 MISSING_BIN = _forest.MISSING_BIN
 MOST_BINS = 254
+BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +43,6 @@ class Binned:
     @property
     def n_columns(self) -> int:
         return int(self.by_column.shape[0])
-
-    def first(self, n_columns: int) -> Binned:
-        """The first columns."""
-        columns = slice(n_columns)
-        return Binned(self.by_column[columns], self.categorical[columns], self.n_bins[columns])
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Binned:
         """The rows at these positions."""
@@ -93,6 +89,13 @@ class Binning:
         ]
         return np.array(sizes, np.uint8)
 
+    @cached_property
+    def kernel(self) -> _forest.Edges:
+        return _forest.Edges(self.edges, self.categorical)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "kernel"}
+
     def first(self, n_columns: int) -> Binning:
         """Of the first columns."""
         return Binning(self.edges[:n_columns], self.categorical[:n_columns])
@@ -100,8 +103,12 @@ class Binning:
     def bin(self, table: Table, n_jobs: int | None = None) -> Binned:
         """Bins of a table of the schema that was fitted; levels it lacks count as missing."""
         by_column = np.empty((len(self.edges), table.n_rows), np.uint8)
-        columns = zip(by_column, table.columns, self.edges, self.categorical, strict=True)
-        run_tasks([partial(_bin_column, *column) for column in columns], n_jobs)
+        kernel = self.kernel
+
+        def bin_rows(start: int, stop: int) -> None:
+            kernel.bin(table.columns, start, stop, by_column)
+
+        run_blocks(bin_rows, table.n_rows, BLOCK_ROWS, n_jobs)
         return Binned(by_column, np.array(self.categorical, np.uint8), self.n_bins)
 
 
@@ -113,16 +120,6 @@ def fit_binning(table: Table, weight: Floats) -> Binning:
         for cells, column, c in zip(table.columns, table.schema, categorical, strict=True)
     )
     return Binning(edges, categorical)
-
-
-def _bin_column(out: Bytes, cells: NDArray[Any], edges: NDArray[Any], categorical: bool) -> None:
-    if categorical:
-        known = np.append(edges, np.uint8(MISSING_BIN))
-        unknown = (cells < 0) | (cells >= len(edges))
-        out[:] = known[np.where(unknown, len(edges), cells)]
-        return
-    out[:] = edges.searchsorted(cells)  # from the left
-    out[np.isnan(cells)] = MISSING_BIN
 
 
 def _edges(cells: Floats, weight: Floats) -> Floats:
@@ -138,8 +135,8 @@ def _edges(cells: Floats, weight: Floats) -> Floats:
         return np.asarray(middle)
     below = np.cumsum(np.bincount(place, weight[known], len(values)))
     steps = below[-1] * np.arange(1, MOST_BINS) / MOST_BINS
-    chosen = np.unique(np.clip(np.searchsorted(below, steps), 0, len(middle) - 1))
-    return np.asarray(middle[chosen])
+    chosen = np.clip(np.searchsorted(below, steps), 0, len(middle) - 1)
+    return np.asarray(middle[chosen[np.diff(chosen, prepend=-1) > 0]])
 
 
 def _level_bins(codes: NDArray[np.int32], n_levels: int, weight: Floats) -> Bytes:

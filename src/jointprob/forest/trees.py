@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,12 @@ class Trees:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "kernel"}
 
+    def saying(self, values: Values) -> Trees:
+        """The same trees with other values at their leaves."""
+        trees = replace(self, values=values)
+        vars(trees)["kernel"] = self.kernel  # which knows nothing of values
+        return trees
+
     def some(self, start: int, stop: int) -> Trees:
         """Trees start .. stop - 1."""
         nodes = slice(self.node_at[start], self.node_at[stop])
@@ -202,10 +209,17 @@ class Trees:
 
             run_blocks(add, len(by_row), BOTH_WAYS_ROWS, n_jobs)
             return
+        if len(self) <= TREE_GROUPS:
+
+            def add_few(start: int, stop: int) -> None:
+                kernel.add(values, by_row, start, stop, out)
+
+            run_blocks(add_few, len(by_row), BLOCK_ROWS, n_jobs)
+            return
         # Groups of trees are tasks as well: trees come from afar, and so each comes once. A row's
         # sums are the same however many rows there are.
-        bounds = np.linspace(0, len(self), min(len(self), TREE_GROUPS) + 1).astype(int)
-        groups = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+        bounds = [len(self) * i // TREE_GROUPS for i in range(TREE_GROUPS + 1)]
+        groups = list(pairwise(bounds))
         blocks = [(i, min(i + BLOCK_ROWS, len(by_row))) for i in range(0, len(by_row), BLOCK_ROWS)]
 
         def part(block: tuple[int, int], group: tuple[int, int]) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from jointprob.augment.tables.append import append_labels, append_rows
@@ -161,7 +160,7 @@ class TableAugmenter(Saved, TakesTables, BaseEstimator):
         table = read_table(X, self.categorical_features, estimator_name=NAME)
         weight = check_sample_weight(sample_weight, table.n_rows)
         if y is not None:
-            self._fit_classes(table, self._labels(y, table.n_rows), weight)
+            self._fit_classes(table, check_labels(y, table.n_rows), weight)
             return self
         kept, weight = _weighted(table, weight)
         model = fit_rows(kept, weight, self._seed(), self.n_jobs, self.verbose)
@@ -169,11 +168,6 @@ class TableAugmenter(Saved, TakesTables, BaseEstimator):
             del self.classes_
         self._keep(kept, model)
         return self
-
-    def _labels(self, y: Any, n_rows: int) -> NDArray[Any]:
-        labels = check_labels(y, n_rows)
-        check_classification_targets(labels)
-        return labels
 
     def _fit_classes(
         self, table: Table, y: NDArray[Any], weight: NDArray[np.float64]
@@ -231,7 +225,7 @@ class TableAugmenter(Saved, TakesTables, BaseEstimator):
         """
         check_strength(self.strength, above_zero=True)
         table = read_table(X, self.categorical_features, estimator_name=NAME)
-        labels = self._labels(y, table.n_rows)
+        labels = check_labels(y, table.n_rows)
         weight = check_sample_weight(sample_weight, table.n_rows)
         classes, counts = np.unique(labels, return_counts=True)
         strategy = self.sampling_strategy if sampling_strategy is None else sampling_strategy
