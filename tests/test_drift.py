@@ -9,6 +9,8 @@ import pytest
 from jointprob import JEPADensity
 from jointprob.adapt.adwin import Adwin
 from jointprob.adapt.drift import DriftMonitor
+from jointprob.adapt.shares import Shares
+from jointprob.table import conform
 
 
 def rows(n_rows, seed, step=0.0):
@@ -42,7 +44,7 @@ def test_false_alarms_are_as_rare_as_stated():
         draws = rng.beta(0.3, 2, 3000) if k % 2 else (rng.random(3000) < 0.02).astype(float)
         cuts = []
         for part in np.split(draws, 30):
-            window, cut = window.update(part)
+            window, cut = window.update(part[:, None])
             cuts.append(cut is not None)
         alarms += any(cuts)
     assert alarms <= 10
@@ -52,7 +54,7 @@ def test_a_change_of_the_mean_is_found_near_its_place():
     rng = np.random.default_rng(0)
     window, found = Adwin.empty(0.05), None
     for part in np.split(np.r_[rng.random(2000), rng.random(2000) * 0.6], 40):
-        window, cut = window.update(part)
+        window, cut = window.update(part[:, None])
         found = found or cut
     assert 0 < found < 400
     assert window.n_rows < 2200
@@ -67,13 +69,13 @@ def test_a_mean_that_was_always_too_low_is_found_once():
         draws = rng.random((30, 100)) < 0.25 if k % 2 else rng.random((30, 100)) / 2
         cuts = []
         for part in draws.astype(float):
-            window, cut = window.update(part)
+            window, cut = window.update(part[:, None])
             cuts.append(cut is not None)
         alarms += any(cuts)
     assert alarms <= 10
     window, found = Adwin.empty(0.05, least=0.25), []
     for part in np.split(rng.random(2000) * 0.3, 20):
-        window, cut = window.update(part)
+        window, cut = window.update(part[:, None])
         found += [] if cut is None else [cut]
     assert len(found) == 1
     assert found[0] <= 500
@@ -83,10 +85,50 @@ def test_a_mean_that_was_always_too_low_is_found_once():
 def test_the_window_stays_bounded():
     window = Adwin.empty(0.05)
     for _ in range(3):
-        window, cut = window.update(np.full(20_000, 0.5))
+        window, cut = window.update(np.full((20_000, 1), 0.5))
         assert cut is None
     assert len(window.buckets) == 512
     assert window.n_rows == 60_000
+
+
+def test_series_share_the_rate_and_are_cut_together():
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(50):
+        window, cuts = Adwin.empty(0.05, n_series=9), []
+        for part in np.split(rng.beta(0.3, 2, (2000, 9)), 20):
+            window, cut = window.update(part)
+            cuts.append(cut is not None)
+        alarms += any(cuts)
+    assert alarms <= 2
+    draws = rng.random((2000, 9))
+    draws[1000:, 4] *= 0.5
+    window = Adwin.empty(0.05, n_series=9)
+    cuts = []
+    for part in np.split(draws, 20):
+        window, cut = window.update(part)
+        cuts += [] if cut is None else [(cut, window.n_rows)]
+    assert 0 < cuts[0][0] <= 400
+    assert cuts[0][0] == cuts[0][1]
+
+
+def test_the_scores_of_rows_are_those_that_the_joint_answers(joint):
+    table = rows(40, 1)
+    table.loc[3, ["a", "label"]] = None
+    shares = Shares.of(joint, joint.sample(4096, random_state=0), None)
+    scores = shares.scores(conform(table, joint.schema), None)
+    surprise = joint.explain(table)
+    np.testing.assert_allclose(scores[0], joint.log_prob(table))
+    np.testing.assert_allclose(scores[1:5].T, -surprise.to_numpy())
+    for j, name in enumerate(table):
+        inside = table[name].notna() if name == "label" else table[name].abs() < 2
+        alone = joint.marginal([name]).log_prob(table[[name]])
+        want = (-surprise[name].to_numpy() - alone)[inside]
+        np.testing.assert_allclose(scores[5 + j][inside], want, atol=0.05)
+    among = shares.among_own(scores)
+    assert np.all((among >= 0) & (among <= 1))
+    assert np.all(among[3, [1, 2, 5, 6]] == 0.5)
+    np.testing.assert_allclose(shares.among_own(shares.own).mean(axis=0), 0.5)
 
 
 def test_rows_as_before_raise_no_alarm(joint):
@@ -129,12 +171,54 @@ def test_a_permuted_column_is_named_with_its_pair(joint):
     monitor = DriftMonitor(joint)
     first_alarm(monitor, rows(1500, 1))
     broken = rows(1500, 2)
-    broken["label"] = broken["label"].to_numpy()[np.random.default_rng(0).permutation(1500)]
-    report = first_alarm(monitor, broken)
+    broken["label"] = rows(1500, 3)["label"]
+    report = monitor.update(broken[:300])
+    assert report.drift
     assert next(iter(report.columns)) in ("label", "a")
     assert "c" not in report.columns
     moved = [{*one, *other} for one, other in report.pairs]
     assert any("label" in names for names in moved)
+
+
+def test_weak_dependence_that_ends_is_found():
+    """Ten columns of which two hang together a little: no row's density tells."""
+
+    def weak(n_rows, seed):
+        X = np.random.default_rng(seed).normal(size=(n_rows, 10))
+        X[:, 1] += 0.7 * X[:, 0]
+        return X
+
+    density = JEPADensity(n_subsets=1, n_trees=1, random_state=0)
+    monitor = DriftMonitor(density.fit(weak(2000, 0)).joint_)
+    assert first_alarm(monitor, weak(1500, 1)) is None
+    broken = weak(1500, 2)
+    broken[:, 1] = weak(1500, 3)[:, 1]
+    report = first_alarm(monitor, broken)
+    assert report.n_rows - 1500 <= 1000
+    assert next(iter(report.columns)) in (0, 1)
+
+
+def test_a_reference_tells_a_small_change_from_misfit():
+    """From the first rows on; without it, it passes for what a joint of few rows gets wrong."""
+    few = JEPADensity(n_trees=1, random_state=0).fit(rows(300, 0)).joint_
+    reference, moved = rows(1000, 1), rows(1000, 2, step=0.5)
+    assert first_alarm(DriftMonitor(few), moved) is None
+    report = first_alarm(DriftMonitor(few, reference=reference), moved)
+    assert report.n_rows <= 300
+    assert report.n_since <= report.n_rows
+    assert next(iter(report.columns)) in ("c", "d")
+    assert report.expected == pytest.approx(few.log_prob(reference).mean())
+    for seed in range(5):
+        monitor = DriftMonitor(few, reference=reference)
+        assert first_alarm(monitor, rows(1500, 10 + seed)) is None
+        assert monitor.n_rows_ == 1500
+
+
+def test_a_reference_is_read_as_rows_are(joint):
+    with pytest.raises(ValueError, match="reference"):
+        DriftMonitor(joint, reference=rows(0, 1))
+    with pytest.raises(ValueError, match="now missing: 'd'"):
+        DriftMonitor(joint, reference=rows(50, 1).drop(columns="d"))
 
 
 def test_a_refresh_learns_what_comes_now(joint):
