@@ -105,8 +105,8 @@ def test_no_other_law_fits_better(least):
             least_squares(residual, [0.1, 0.1, np.log(beta)], bounds=bounds).cost
             for beta in (0.1, 0.5, 1.5)
         ]
-        law = fit_law(n, losses, error, least)
-        cost = 0.5 * np.sum(((law_at(law, n) - losses) / error) ** 2)
+        law = fit_law(n, losses, error, (least, np.inf))
+        cost = 0.5 * np.sum(((law_at(n, *law) - losses) / error) ** 2)
         assert law[0] >= least
         assert law[1] >= 0
         assert cost <= min(others) * (1 + 1e-6)
@@ -130,7 +130,7 @@ def test_losses_that_cannot_be_negative_are_not_expected_to_be():
     for _ in range(5):
         curve = noisy_curve(rng)
         ends = [
-            np.array([law_at(law, 1e6) for law in curve.draw(least, 60, np.random.RandomState(0))])
+            np.array([law_at(1e6, *law) for law in curve.draw(least, 40, np.random.RandomState(0))])
             for least in (0.0, -np.inf)
         ]
         assert np.all(ends[0] >= 0)
@@ -142,11 +142,11 @@ def test_losses_that_cannot_be_negative_are_not_expected_to_be():
 def test_intervals_hold_what_they_state(limit):
     rng = np.random.default_rng(0)
     n, inside = 16_000, 0
-    for seed in range(40):
-        laws = noisy_curve(rng, limit).draw(0.0, 60, np.random.RandomState(seed))
-        low, high = np.quantile([law_at(law, n) for law in laws], [0.05, 0.95])
+    for seed in range(20):
+        laws = noisy_curve(rng, limit).draw(0.0, 40, np.random.RandomState(seed))
+        low, high = np.quantile([law_at(n, *law) for law in laws], [0.05, 0.95])
         inside += low <= limit + 26 * n**-0.56 <= high
-    assert inside >= 32
+    assert inside >= 16
 
 
 def test_errors_are_those_of_rows_and_of_draws():

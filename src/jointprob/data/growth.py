@@ -11,7 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples  # it has no public name
 
-from jointprob.data.law import Curve, Floats, fit_law
+from jointprob.data.law import Curve, Floats, fit_law, law_at
 from jointprob.data.rows import take_rows
 
 Rows = NDArray[np.int64]
@@ -35,8 +35,8 @@ class LearningCurve:
         Standard error of each, over held-out rows and over draws of the rows that were fitted.
     limit, factor, exponent : float
         L_inf, B and beta.
-    draws : float64 (n_draws, 3)
-        Bootstrap of these three.
+    draws : float64 (n_draws, 4)
+        Bootstrap of these three and of an offset n0, with which L(n) = L_inf + B (n + n0)^-beta.
     """
 
     sizes: NDArray[np.int64]
@@ -49,14 +49,13 @@ class LearningCurve:
 
     def predict(self, n: float) -> float:
         """Loss expected of n rows."""
-        return float(self.limit + self.factor * float(n) ** -self.exponent)
+        return float(law_at(n, self.limit, self.factor, self.exponent))
 
     def interval(self, n: float, coverage: float = 0.9) -> tuple[float, float]:
         """Central interval of the loss expected at n rows, if the law goes on as far."""
         if not 0 < coverage < 1:
             raise ValueError(f"coverage is {coverage!r}; allowed are numbers inside (0, 1)")
-        at = self.draws[:, 0] + self.draws[:, 1] * float(n) ** -self.draws[:, 2]
-        low, high = np.quantile(at, [(1 - coverage) / 2, (1 + coverage) / 2])
+        low, high = np.quantile(law_at(n, *self.draws.T), [(1 - coverage) / 2, (1 + coverage) / 2])
         return float(low), float(high)
 
     def gain_of_doubling(self) -> float:
@@ -136,10 +135,13 @@ def learning_curve(
     to be fitted, by how far repeats differ beyond that.
 
     The bootstrap draws weights of the held-out rows, which all sizes share, and the rest of the
-    error anew for each size. From which size on the law holds is not known: each draw leaves out
-    none to all but four of the sizes, the smallest first; where the losses lie farther from the law
-    than their errors explain, these are enlarged. That estimators may change their ways with more
-    rows than there are, no interval can know.
+    error anew for each size. From which size on the law holds is not known, nor whether sizes count
+    from 0, nor whether a loss that may not be negative ends anywhere above 0: each draw leaves out
+    none to all but four of the sizes, the smallest first; adds one of 0 to a quarter of the largest
+    to the others (an offset as in Viering & Loog 2021, arXiv:2103.10948); and fits the limit or has
+    it at 0, in proportion to how likely the losses then are. Where these lie farther from such a
+    law than their errors explain, these are enlarged. That estimators may change their ways with
+    more rows than there are, no interval can know.
 
     Examples
     --------
@@ -167,7 +169,7 @@ def learning_curve(
     ]
     curve = Curve(sizes, tuple(rows for rows, _ in splits), tuple(losses))
     mean, error, least = curve.mean, curve.error, -np.inf if y is None else 0.0
-    law, draws = fit_law(sizes, mean, error, least), curve.draw(least, n_draws, random)
+    law, draws = fit_law(sizes, mean, error, (least, np.inf)), curve.draw(least, n_draws, random)
     return LearningCurve(sizes, mean, error, *law, draws)
 
 

@@ -160,7 +160,7 @@ def _worth(
     losses: Floats, sizes: NDArray[np.int64], fresh: Floats, n_unique: int, least: float
 ) -> tuple[Floats, Floats]:
     """Repeats, and the new rows that would have done the same, over U."""
-    limit, factor, beta = fit_law(sizes, fresh, least=least)
+    limit, factor, beta = fit_law(sizes, fresh, bounds=(least, np.inf))
     kept = np.arange(int(np.argmin(losses)) + 1)
     over = np.maximum(losses[kept] - limit, 1e-300)
     with np.errstate(over="ignore", divide="ignore"):
