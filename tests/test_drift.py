@@ -251,6 +251,22 @@ def test_batches_of_one_row_and_rows_all_alike(joint):
     assert np.isfinite(reports[-1].log_prob)
 
 
+def test_columns_of_all_sorts():
+    """Without values, of one value, with atoms, with missing cells; then a level never seen."""
+
+    def table(seed):
+        rng = np.random.default_rng(seed)
+        wait = np.where(rng.random(400) < 0.4, 0.0, rng.exponential(size=400))
+        size = np.where(rng.random(400) < 0.1, None, rng.choice(["S", "L"], 400))
+        nothing, one = np.full(400, np.nan), np.ones(400)
+        return pd.DataFrame({"wait": wait, "size": size, "nothing": nothing, "one": one})
+
+    monitor = DriftMonitor(JEPADensity(n_trees=2, random_state=0).fit(table(0)).joint_)
+    assert first_alarm(monitor, pd.concat([table(seed) for seed in (1, 2, 3)])) is None
+    report = first_alarm(monitor, table(4).assign(size="M"))
+    assert next(iter(report.columns)) == "size"
+
+
 @pytest.mark.parametrize("bad", [{"false_alarm": 0}, {"adapt": "panic"}, {"n_kept": 10}])
 def test_settings_that_are_none(joint, bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
