@@ -1,4 +1,4 @@
-"""How well models keep up with streams, each batch predicted before it is learnt, and drift.
+"""How well models keep up with streams, one pass beside a fit, and drift.
 
     python bench/stream.py --data DIR --out bench/RESULTS.md
 
@@ -33,6 +33,8 @@ DRIFT_TABLES = ("magic", "letter", "california_housing")
 FALSE_ALARM = 0.05
 N_STREAMS = {"magic": 68, "letter": 66, "california_housing": 66}  # 200 unchanged in all
 N_CHANGED = 10
+PASS_TABLES, PASS_ROWS = ("adult", "california_housing", "magic", "letter"), 500
+NEAR = 0.005  # of the nats of a fit
 
 
 # ---- accuracy ----
@@ -149,6 +151,43 @@ def _stream_row(name: str, own: Result, peers: list[Result], none: Result) -> li
     ]
 
 
+# ---- one pass ----
+
+
+def one_pass(name: str, folder: Path, n_jobs: int) -> Result:
+    """Nats per test row after a fit, and after one pass over shuffled batches."""
+    from jointprob import JEPADensity
+
+    split = data.load("mixed", name, folder)
+    fitted = JEPADensity(random_state=0, n_jobs=n_jobs).fit(split.train)
+    stream = JEPADensity(random_state=0, n_jobs=n_jobs)
+    for i in range(0, len(split.train), PASS_ROWS):
+        stream.partial_fit(split.train[i : i + PASS_ROWS])
+    return {"fit": fitted.score(split.test), "pass": stream.score(split.test)}
+
+
+def passes(comparison: Comparison) -> str:
+    """Is a stream that never forgets as good as a fit?"""
+    rows = []
+    for name in comparison.named(PASS_TABLES):
+        own = comparison.ours("one_pass", "one_pass", name, module="stream")
+        less = (own["fit"] - own["pass"]) / abs(own["fit"]) if "fit" in own else None
+        rows.append(
+            [
+                name,
+                results.number(own.get("fit"), 3),
+                results.number(own.get("pass"), 3),
+                "-" if less is None else f"{less:.2%}",
+                results.verdict(None if less is None else less <= NEAR),
+            ]
+        )
+    return (
+        "### One pass that never forgets, nats per test row\n\n"
+        + results.table(f"table | fit | one pass | below the fit | at most {NEAR:.1%}", rows)
+        + f"\nShuffled rows in batches of {PASS_ROWS}.\n"
+    )
+
+
 # ---- drift ----
 
 
@@ -260,7 +299,7 @@ def drift(comparison: Comparison) -> str:
     )
 
 
-SECTIONS = {"streams": streams, "drift": drift}
+SECTIONS = {"streams": streams, "one pass": passes, "drift": drift}
 
 
 def work(task: dict[str, Any]) -> Result:
@@ -268,6 +307,8 @@ def work(task: dict[str, Any]) -> Result:
     folder, method = Path(task["data"]), task["method"].rpartition(".")[2]
     if task["kind"] == "monitored":
         return monitored(task["name"], folder, task["options"]["n_jobs"])
+    if task["kind"] == "one_pass":
+        return one_pass(task["name"], folder, task["options"]["n_jobs"])
     own = {"ours": lambda: ours(**task["options"]), "last_label": last_label}
     predict, learn = own.get(method, lambda: river(method))()
     return prequential(predict, learn, *load(task["name"], folder))

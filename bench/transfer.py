@@ -43,7 +43,7 @@ def density_losses(pair: Pair, n: int, seeds: int, jobs: int, source: JEPADensit
     source = source or JEPADensity(random_state=0, n_jobs=jobs).fit(pair.source)
     for seed in range(seeds):
         train, test = _drawn(pair.target, n, seed)
-        fresh = JEPADensity(random_state=seed, n_jobs=jobs)
+        fresh = JEPADensity(random_state=0, n_jobs=jobs)
         both = pd.concat([pair.source, train], ignore_index=True)
         yield {
             "source only": lambda test=test: -source.score(test),
@@ -67,7 +67,7 @@ def prediction_losses(pair: Pair, n: int, seeds: int, jobs: int, source=None):
         train, test = _drawn(pair.target, n, seed)
         if pair.is_classification and train[pair.label].nunique() < 2:
             continue
-        fresh, both = kind(random_state=seed, n_jobs=jobs), pd.concat([pair.source, train])
+        fresh, both = kind(random_state=0, n_jobs=jobs), pd.concat([pair.source, train])
         both = both.reset_index(drop=True)
 
         def loss(model, test=test) -> float:

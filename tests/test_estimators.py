@@ -16,6 +16,10 @@ from tables import KINDS, N_ROWS, frame, scores, small
 from threadpoolctl import threadpool_limits
 
 from jointprob import JEPADensity
+from jointprob.joint.choice import choose_plan
+from jointprob.joint.nursery import Nursery
+from jointprob.joint.views import views_of
+from jointprob.table import read_table
 
 
 @parametrize_with_checks([small(n_trees=1), JEPADensity(random_state=0)])
@@ -98,6 +102,14 @@ def test_sizes_that_were_asked_for_are_kept():
     X = frame("categorical")
     model = small(n_subsets=3, n_trees=1).fit(X)
     assert (model.n_subsets_, model.n_trees_) == (3, 1)
+
+
+@pytest.mark.parametrize(("asked", "most"), [(None, 2), (32, 32)])
+def test_no_more_subsets_than_rows_unless_asked_for(asked, most):
+    table = read_table(frame("categorical")[:4])  # three to learn from
+    nursery = Nursery(views_of(table, np.ones(4), None, 0, 1), 0, 1)
+    choose_plan(nursery, asked)
+    assert max(grown.plan.most_subsets for grown in nursery.grown) == most
 
 
 # ---- the same rows, the same bits ----

@@ -401,12 +401,42 @@ def test_a_source_that_cannot_predict_its_own_rows_is_doubted(classifier):
     X, y, _ = labelled(300, 3)
     guessing = JEPAClassifier(random_state=0, n_jobs=1).fit(X, np.roll(y, 7))
     knowing, unknowing = (
-        LabelSource(m._model, m.joint_.schema, np.arange(2), 2) for m in (classifier, guessing)
+        LabelSource(m._model, m.joint_.schema, np.arange(2), np.arange(2), 2)
+        for m in (classifier, guessing)
     )
     assert knowing.worth == 1.0
     assert unknowing.worth < 0.5
     assert knowing.doubt(1.0) < knowing.doubt(0.0)
     assert unknowing.doubt(1.0) > unknowing.doubt(0.0)
+
+
+def test_a_source_of_other_classes_does_not_dilute_the_targets(classifier, tmp_path):
+    X, y, _ = labelled(40, 4)
+    X_test, y_test, _ = labelled(400, 5)
+    new, asked = (np.where(label == "yes", "maybe", "never") for label in (y, y_test))
+    tuned = classifier.fine_tune(X, new)
+    alone = JEPAClassifier(random_state=0, n_jobs=1).fit(X, new)
+    assert not tuned._model.source.tells_apart
+    assert tuned.classes_.tolist() == ["maybe", "never", "no", "yes"]
+    proba = tuned.predict_proba(X_test)
+    assert 0 < proba[:, 2:].mean() < 0.05  # no row was of these, but some may come
+    own = proba[:, :2] / proba[:, :2].sum(axis=1, keepdims=True)
+    lost = [-np.log(p[asked == "never", 1]).sum() for p in (own, alone.predict_proba(X_test))]
+    np.testing.assert_allclose(*lost, rtol=0.02)
+    tuned.save(tmp_path / "tuned.jp")
+    loaded = JEPAClassifier.load(tmp_path / "tuned.jp")
+    np.testing.assert_array_equal(loaded.predict_proba(X_test), proba)
+
+
+def test_what_a_class_without_rows_looks_like_is_the_sources_say():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 900)
+    X = rng.normal(size=(900, 4)) + 3 * np.eye(4)[y]
+    source = JEPAClassifier(random_state=0, n_jobs=1).fit(X, y)
+    few = np.flatnonzero(y[:60] < 2)
+    tuned = source.fine_tune(X[few] + 0.2, y[few])
+    log_odds = np.diff(tuned.predict_log_proba(X[60:] + 0.2)[:, 1:], axis=1)[:, 0]
+    assert np.median(log_odds[y[60:] == 2]) > np.median(log_odds[y[60:] == 1]) + 3
 
 
 def test_a_regressor_is_better_for_its_source():

@@ -338,7 +338,9 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         if len(order) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")
         known = np.searchsorted(classes, self.classes_)
-        source = LabelSource(own, self.joint_.schema, known, len(classes), a0)
+        shown = np.unique(label)
+        shown = shown if len(shown) > 1 else np.arange(len(classes))
+        source = LabelSource(own, self.joint_.schema, known, shown, len(classes), a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)
         more, whole, whole_weight = None, target, weight
         if unlabeled is not None:

@@ -63,10 +63,10 @@ def _classifier(classifier: JEPAClassifier) -> None:
     if isinstance(model, LabelStream):
         _check_classes(classifier.classes_, len(model.forest.class_rows))
         if model.before is not None and model.fitted is not None:
-            _check_labels(model.before, model.before.joints.n_classes, model.fitted.schema)
+            _check_labels(model.before, model.before.n_classes, model.fitted.schema)
         return
-    _check_classes(classifier.classes_, model.joints.n_classes)
-    _check_labels(model, model.joints.n_classes, classifier.joint_.schema)
+    _check_classes(classifier.classes_, model.n_classes)
+    _check_labels(model, model.n_classes, classifier.joint_.schema)
     shaped(classifier.feature_importances_, (len(classifier.joint_.schema),), "importances")
 
 
@@ -94,7 +94,7 @@ def _check_classes(classes: NDArray[Any], n: int) -> None:
 
 
 def _check_labels(model: LabelModel, n_classes: int, schema: Schema) -> None:
-    require(model.joints.n_classes == n_classes, "joints of other classes")
+    require(model.n_classes == n_classes, "a model of other classes")
     check_encoding(schema, model.joints.encoding)
     _check_bins(model.binning, schema)
     if model.source is not None:
@@ -136,11 +136,14 @@ def _check_bins(binning: Binning, schema: Schema) -> None:
 
 @check.register
 def _label_source(source: LabelSource) -> None:
-    known, n = source.model.joints.n_classes, source.n_classes
+    known, n = source.model.n_classes, source.n_classes
     _check_labels(source.model, known, source.schema)
     shaped(source.position, (known,), "places of classes")
     within(source.position, 0, n - 1, "places of classes")
     require(len(np.unique(source.position)) == known, "two classes in one place")
+    within(source.present, 0, n - 1, "classes present")
+    require(len(source.present) > 1, "fewer than two classes present")
+    require((np.diff(source.present) > 0).all(), "classes present out of order")
     _check_strength(source.strength)
 
 

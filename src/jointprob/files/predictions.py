@@ -175,19 +175,22 @@ def _graph(graph: Graph) -> None:
 
 @check.register
 def _label_model(model: LabelModel) -> None:
-    n = model.joints.n_classes
+    n, n_own = model.n_classes, model.joints.n_classes
     d = _check_columns(model)
-    n_kept = 1 if n == 2 else n
-    shaped(model.prior, (n,), "the prior")
+    n_kept = 1 if n_own == 2 else n_own
+    shaped(model.prior, (n_own,), "the prior")
     distribution(model.prior, "the prior")
     for pool in (model.pool, model.strange_pool):
         given = sum(one is not None for one in (model.graph, model.source))
         _check_pool(pool, n, len(model.bags) + 2 + given)
-    require(model.source is None or model.source.n_classes == n, "a source of other classes")
-    require(model.graph is None or len(model.graph.prior) == n, "a graph of other classes")
+    if model.source is not None:
+        require(model.source.n_classes == n, "a source of other classes")
+    of_rows = n if model.source is None else len(model.source.present)
+    require(of_rows == n_own, "joints of other classes")
+    require(model.graph is None or len(model.graph.prior) == n_own, "a graph of other classes")
     for student in model.students:
         require(not student.students, "a student has students")
-        require(student.joints.n_classes == n, "a student of other classes")
+        require(student.n_classes == n, "a student of other classes")
         require(len(student.binning.edges) == d, "a student of other columns")
     require(all(bag.trees.n_outputs == n_kept for bag in model.bags), "trees of other classes")
     shaped(model.boosted.start, (n_kept,), "start of boosted trees")

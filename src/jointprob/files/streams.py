@@ -116,7 +116,7 @@ def _label_stream(stream: LabelStream) -> None:
         shaped(one.sums, (len(forest.class_rows), width), "sums of a discriminant")
     _check_before(stream)
     if stream.before is not None:
-        n, more = stream.before.joints.n_classes, len(stream.forest.class_rows)
+        n, more = stream.before.n_classes, len(stream.forest.class_rows)
         require(n <= more, "a model from before of other classes")
 
 

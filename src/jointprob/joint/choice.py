@@ -59,13 +59,17 @@ class _Climb:
         return self.nursery.best(self.view).plan
 
     def attempt(self, *plans: Plan) -> bool:
-        """Try those plans that are new and affordable; is one of them the best now?"""
+        """Try those plans that are new and affordable; is one of them the best now?
+
+        Subsets beyond the number of rows are never tried: there is nothing to put into them.
+        """
         nursery, wishes = self.nursery, []
         left = SEARCH_SHARE * nursery.budget - nursery.work
         tried = [g.plan for g in nursery.grown if g.view == self.view]
+        most = max(len(nursery.views[0].rows), self.plan.most_subsets)
         for plan in dict.fromkeys(plans):
             cost = nursery.cost(plan, self.view)
-            if plan not in tried and cost <= left:
+            if plan not in tried and plan.most_subsets <= most and cost <= left:
                 wishes.append((plan, self.view))
                 left -= cost
         before = nursery.best(self.view).score

@@ -22,6 +22,7 @@ logger = logging.getLogger("jointprob")
 
 BATCH_ROWS = 512
 EDGE = 5000  # FLOPs that would take the time an edge of the tree takes beside its products
+TABLE_ROWS = 64  # rows that an epoch takes as long as at least, for tables are written anew
 SMALL_GROUPS = 2  # rows of many levels meet few alike: products of small groups are slower
 LEAST_EPOCHS = 3
 VISITED_ROWS = 400_000  # rows times epochs of one tree, at most
@@ -144,7 +145,7 @@ class Nursery:
         edges += 6 * sum(sorted(states)[:-1]) * g + 2 * EDGE * (1 + len(states))
         if states and rows.n_levels:
             edges += 6 * k * g
-        visits = schedule_for(len(rows)).n_epochs * len(rows)
+        visits = schedule_for(len(rows)).n_epochs * max(len(rows), TABLE_ROWS)
         missing_share = 0.0 if self.patient else rows.missing_share
         return float(visits * (gaussians * (1 + 4 * missing_share) + edges))
 

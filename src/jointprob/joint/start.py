@@ -57,6 +57,11 @@ class Plan:
         if not 1 <= self.n_cells <= MOST_CELLS:
             raise ValueError(f"n_cells is {self.n_cells}; allowed are 1 to {MOST_CELLS}")
 
+    @property
+    def most_subsets(self) -> int:
+        """Of rows or of numbers, whichever are more."""
+        return max(self.n_subsets, self.n_gaussians)
+
     def states(self, block: tuple[int, ...]) -> int:
         """States of a numeric block: a quarter on one column, where Gaussians soon overlap."""
         if len(block) > 1:

@@ -20,7 +20,7 @@ from jointprob.predict.graph import Graph, fit_graph
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
 from jointprob.predict.pool import Pool, fit_pool
-from jointprob.predict.source import STRENGTHS, LabelSource
+from jointprob.predict.source import STRENGTHS, LabelSource, LogShares, own_classes, placed
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
@@ -49,6 +49,7 @@ class LabelModel:
         Members in the order of `bags`, `boosted`, `joints`; the second for rows that miss cells as
         no row did in fit.
     prior : float32 (n_classes,)
+        Of the classes that rows of the fit belong to.
     patterns : Patterns
         Which cells rows missed in fit.
     source : LabelSource, optional
@@ -70,6 +71,11 @@ class LabelModel:
     source: LabelSource | None = None
     graph: Graph | None = None
     students: tuple[LabelModel, ...] = ()
+
+    @property
+    def n_classes(self) -> int:
+        """Those of a source among them."""
+        return len(self.pool.log_prior)
 
     @property
     def importances(self) -> Floats:
@@ -110,23 +116,31 @@ class LabelModel:
         self, pool: Pool, table: Table, binned: Binned, both_ways: bool, n_jobs: int | None
     ) -> Floats:
         asked, by_row = pool.weights > 0, binned.by_row
-        members: list[NDArray[np.floating[Any]] | None] = [
-            log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior) if a else None
+
+        own_prior = pool.log_prior[own_classes(self.source)]
+
+        def place(said: LogShares) -> LogShares:
+            return placed(self.source, said, pool.log_prior)
+
+        members: list[LogShares | None] = [
+            place(log_shares(spread(bag.means(by_row, n_jobs, both_ways)), self.prior))
+            if a
+            else None
             for bag, a in zip(self.bags, asked, strict=False)
         ]
-        boosted, joints, *more = asked[len(self.bags) :]
-        members.append(
-            log_odds(self.boosted.scores(by_row, n_jobs, both_ways)) if boosted else None
-        )
-        place = len(members)
-        members.append(None)
-        given = [one for one in (self.graph, self.source) if one is not None]
-        for one, wanted in zip(given, more, strict=True):
-            members.append(one.evidence(table, n_jobs) + pool.log_prior if wanted else None)
-        if joints:
+        n = len(members)
+        scores = self.boosted.scores(by_row, n_jobs, both_ways) if asked[n] else None
+        members += [None if scores is None else place(log_odds(scores)), None]
+        if self.graph is not None:
+            said = self.graph.evidence(table, n_jobs) + own_prior if asked[n + 2] else None
+            members.append(None if said is None else place(said))
+        if self.source is not None:
+            said = self.source.evidence(table, n_jobs) + pool.log_prior if asked[-1] else None
+            members.append(said)
+        if asked[n + 1]:
             alone = all(member is None for member in members)
             so_far = None if alone else pool.log_proba(members, binned.n_rows)
-            members[place] = self._by_joints(table, so_far, n_jobs) + pool.log_prior
+            members[n + 1] = place(self._by_joints(table, so_far, n_jobs) + own_prior)
         return pool.log_proba(members, binned.n_rows)
 
     def _by_joints(self, table: Table, so_far: Floats | None, n_jobs: int | None) -> Floats:
@@ -134,8 +148,9 @@ class LabelModel:
 
         Any other class keeps the odds to the likeliest one that these members give it.
         """
-        if so_far is None or so_far.shape[1] <= FEW_CLASSES:
+        if so_far is None or self.joints.n_classes <= FEW_CLASSES:
             return self.joints.evidence(table, n_jobs)
+        so_far = so_far[:, own_classes(self.source)]
         rows, likeliest = np.arange(len(so_far)), so_far.argmax(axis=1)
         possible = so_far > so_far[rows, likeliest, None] - IMPOSSIBLE
         said = self.joints.evidence(table, n_jobs, possible)
@@ -197,28 +212,34 @@ def fit_labels(
     counts: Floats = np.bincount(label, weight, n_classes).astype(np.float64)
     counts = counts + (PRIOR_ROWS if source is None else source.prior_counts(counts))
     log_prior = np.log(counts / counts.sum())
-    prior = np.exp(log_prior).astype(np.float32)
-    target = Labels(label.astype(np.uint16), scaled(weight), prior)
+    own_prior = log_softmax(log_prior[own_classes(source)])
+    prior = np.exp(own_prior).astype(np.float32)
+    own_label = label if source is None else np.searchsorted(source.present, label)
+    target = Labels(own_label.astype(np.uint16), scaled(weight), prior)
     folds, judged = assign_folds(target.label, seed), judged_rows(len(label))
     boosted, scores = _boost(binned, target, folds, seed, n_jobs)
     progress("boosted trees")
-    joints, seen = fit_class_joints(table, label, weight, n_classes, seed, n_jobs)
-    others = [log_odds(scores[judged]), seen.evidence(judged) + log_prior]
+    joints, seen = fit_class_joints(table, own_label, weight, len(prior), seed, n_jobs)
+
+    def place(said: LogShares) -> LogShares:
+        return placed(source, said, log_prior)
+
+    others = [place(log_odds(scores[judged])), place(seen.evidence(judged) + own_prior)]
     progress("joints of classes")
     graph = None
     if unlabelled is not None:
-        shares = np.exp(log_prior)
-        graph = fit_graph(table, label, weight, shares, folds, unlabelled, n_jobs)
+        shares = np.exp(own_prior)
+        graph = fit_graph(table, own_label, weight, shares, folds, unlabelled, n_jobs)
     if graph is not None:
-        others.append(graph[1].evidence(judged, table.take(judged), n_jobs) + log_prior)
+        said = graph[1].evidence(judged, table.take(judged), n_jobs)
+        others.append(place(said + own_prior))
     if source is not None:
         others.append(source.evidence(table.take(judged), n_jobs) + log_prior)
     wishes = _expectations(source, graph is not None)
 
-    def pooled(shares: list[Floats32], others: list[Floats], rows: NDArray[np.int64]) -> Pool:
+    def pooled(shares: list[Floats32], others: list[LogShares], rows: NDArray[np.int64]) -> Pool:
         """Weights by what the members say of some rows of the fit."""
-        own: list[NDArray[np.floating[Any]]] = [log_shares(spread(one), prior) for one in shares]
-        members = [*own, *others]
+        members = [*(place(log_shares(spread(one), prior)) for one in shares), *others]
         return _pool(members, log_prior, label[rows], weight[rows], wishes)
 
     # A third of the trees say which bags are worth growing on.
@@ -243,11 +264,11 @@ def fit_labels(
         for i, bag in enumerate(bags)
     ]
     others = [
-        log_odds(boosted.out_of_fold(by_row, folds[rows], n_jobs, both_ways=True)),
-        seen.evidence(rows, holes.table) + log_prior,
+        place(log_odds(boosted.out_of_fold(by_row, folds[rows], n_jobs, both_ways=True))),
+        place(seen.evidence(rows, holes.table) + own_prior),
     ]
     if graph is not None:
-        others.append(graph[1].evidence(rows, holes.table, n_jobs) + log_prior)
+        others.append(place(graph[1].evidence(rows, holes.table, n_jobs) + own_prior))
     if source is not None:
         others.append(source.evidence(holes.table, n_jobs) + log_prior)
     strange_pool = pooled(shares, others, rows)
@@ -268,17 +289,19 @@ def fit_labels(
 def _expectations(source: LabelSource | None, graph: bool) -> list[tuple[float, Floats]]:
     """Weights of the members without evidence, each with what it costs in nats.
 
-    A source of many rows that it can predict is believed before the target's few.
+    A source of many rows that it can predict is believed before the target's few, unless it knows
+    hardly any of the target's classes: it says the same of all others.
     """
     expected = np.append(EXPECTED, EXPECTED_GRAPH) if graph else EXPECTED
     if source is None:
         return [(0.0, expected)]
-    tried = STRENGTHS if source.strength is None else (source.strength,)
+    tried = STRENGTHS if source.tells_apart else STRENGTHS[:1]
+    tried = tried if source.strength is None else (source.strength,)
     return [(source.doubt(s), np.append((1 - s) * expected, s)) for s in tried]
 
 
 def _pool(
-    members: list[NDArray[np.floating[Any]]],
+    members: list[LogShares],
     log_prior: Floats,
     label: NDArray[np.int64],
     weight: Floats,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, log_softmax
 
 from jointprob.cells import MISSING, UNSEEN
 from jointprob.schema import Schema
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jointprob.predict.labels import LabelModel
 
 Floats = NDArray[np.float64]
+LogShares = NDArray[np.floating[Any]]
 
 DOUBT = 5.0  # nats that the target must gain by believing a source not at all
 LEAST_WORTH = 0.1  # of its classes' entropy: a source that saves less has little to say
@@ -36,6 +37,8 @@ class LabelSource:
         Of its rows.
     position : int64 (n_known,)
         Place of each of its classes among all classes.
+    present : int64 (n_present,)
+        Classes that rows of the target belong to, in order: at least two, or all.
     n_classes : int
         Of source and target together.
     strength : float, optional
@@ -45,6 +48,7 @@ class LabelSource:
     model: LabelModel
     schema: Schema
     position: NDArray[np.int64]
+    present: NDArray[np.int64]
     n_classes: int
     strength: float | None = None
 
@@ -57,6 +61,11 @@ class LabelSource:
         out = np.zeros((table.n_rows, self.n_classes))
         out[:, self.position] = own - self.model.pool.log_prior
         return out
+
+    @property
+    def tells_apart(self) -> bool:
+        """Does the source know two of the classes present? It says the same of all others."""
+        return len(np.intersect1d(self.position, self.present)) > 1
 
     @property
     def worth(self) -> float:
@@ -91,6 +100,34 @@ class LabelSource:
         evidence = [_log_evidence(counts, prior) for prior in tried]
         best: Floats = tried[int(np.argmax(evidence + DOUBT * np.linspace(0, 1, len(tried))))]
         return best
+
+
+def own_classes(source: LabelSource | None) -> NDArray[np.int64] | slice:
+    """Classes that the rows of a fit belong to: all of them, without a source."""
+    return slice(None) if source is None else source.present
+
+
+def placed(source: LabelSource | None, said: LogShares, log_prior: Floats) -> LogShares:
+    """What the rows of a fit say of their own classes, as log probabilities of all classes.
+
+    Parameters
+    ----------
+    source : LabelSource, optional
+        It knows classes that the rows lack: these say nothing about them, so they keep their prior.
+    said : float (n_rows, n_own)
+        Log probabilities up to a constant a row.
+    log_prior : float64 (n_classes,)
+
+    Returns
+    -------
+    float (n_rows, n_classes)
+        Up to a constant a row.
+    """
+    if source is None:
+        return said
+    out, own = np.tile(log_prior, (len(said), 1)), source.present
+    out[:, own] += log_softmax(said, axis=1) - log_softmax(log_prior[own])
+    return out
 
 
 def _log_evidence(counts: Floats, prior: Floats) -> float:
