@@ -233,6 +233,16 @@ def test_a_refresh_learns_what_comes_now(joint):
     assert "other" in monitor.joint_.schema.columns[1].levels
 
 
+def test_rows_are_scored_as_the_joint_scores_them(joint):
+    """Also those with levels that only rows which are kept have had."""
+    monitor = DriftMonitor(joint)
+    for seed, label in enumerate(["zeta", "eta", "zeta"]):
+        batch = rows(100, seed)
+        batch.loc[::7, "label"] = label
+        batch.loc[::5, "a"] = np.nan
+        assert monitor.update(batch).log_prob == pytest.approx(joint.log_prob(batch).mean())
+
+
 def test_a_failed_update_leaves_no_trace(joint):
     monitor = DriftMonitor(joint)
     monitor.update(rows(50, 1))
@@ -263,6 +273,8 @@ def test_columns_of_all_sorts():
 
     monitor = DriftMonitor(JEPADensity(n_trees=2, random_state=0).fit(table(0)).joint_)
     assert first_alarm(monitor, pd.concat([table(seed) for seed in (1, 2, 3)])) is None
+    filled = table(5).assign(nothing=1.5)
+    assert monitor.update(filled).log_prob == pytest.approx(monitor.joint_.log_prob(filled).mean())
     report = first_alarm(monitor, table(4).assign(size="M"))
     assert next(iter(report.columns)) == "size"
 

@@ -13,7 +13,7 @@ from jointprob.adapt.reservoir import Reservoir
 from jointprob.adapt.shares import UNSEEN, Shares
 from jointprob.estimators.density import JEPADensity, fit_joint
 from jointprob.query import Joint
-from jointprob.query.evidence import Given
+from jointprob.query.evidence import Given, blank_empty
 from jointprob.table import Table, conform, extend
 
 NAME = "DriftMonitor"
@@ -157,11 +157,12 @@ class DriftMonitor:
 
     def _refer_to(self, reference: Any) -> None:
         """Begin as if these rows had been seen, and had been as they should be."""
-        table = conform(reference, self.joint_.schema, False, "reference", NAME)
+        new = self._read(reference, "reference")
+        table = _as_the_joint_knows(new, self.joint_)
         scores = self._shares.scores(table, self.n_jobs)
         known = Adwin.empty(self.false_alarm, self._shares.n_series)  # no least mean beside its own
         self._window = known.extended(self._shares.among_own(scores))
-        self._expected, self._kept = float(scores[0].mean()), self._keep(reference)
+        self._expected, self._kept = float(scores[0].mean()), self._keep(new)
 
     def update(self, X: Any) -> DriftReport:
         """Look at a batch of rows.
@@ -175,8 +176,8 @@ class DriftMonitor:
         ValueError, TypeError
             Naming the column, the value and what is allowed; the monitor stays as it was.
         """
-        table = conform(X, self.joint_.schema, False, "X", NAME)
-        kept = self._keep(X)
+        new = self._read(X, "X")
+        kept, table = self._keep(new), _as_the_joint_knows(new, self.joint_)
         scores = self._shares.scores(table, self.n_jobs)
         window, n_since = self._window.update(self._shares.among_own(scores))
         n_rows = self.n_rows_ + table.n_rows
@@ -196,9 +197,12 @@ class DriftMonitor:
         self._watch(refreshed)
         return DriftReport(**{**vars(found), "refreshed": True})
 
-    def _keep(self, X: Any) -> Reservoir:
+    def _read(self, X: Any, name: str) -> Table:
+        """Rows, their levels numbered as those of the rows that are kept."""
         known = self.joint_.schema if self._kept is None else self._kept.table.schema
-        table = extend(X, known, "X", NAME)
+        return extend(X, known, name, NAME)
+
+    def _keep(self, table: Table) -> Reservoir:
         weight = np.ones(table.n_rows)
         kept = Reservoir(table, weight) if self._kept is None else self._kept.add(table, weight)
         return kept.latest(self.n_kept)
@@ -224,11 +228,11 @@ class DriftMonitor:
 
 
 def _as_the_joint_knows(table: Table, joint: Joint) -> Table:
-    """Levels that the joint does not know, as such."""
+    """Without cells of columns that were empty; levels that the joint does not know, as such."""
     columns = [
         np.where(cells < len(column.levels), cells, np.int32(UNSEEN))
         if column.is_categorical
         else cells
         for cells, column in zip(table.columns, joint.schema, strict=True)
     ]
-    return Table(joint.schema, table.n_rows, columns)
+    return Table(joint.schema, table.n_rows, blank_empty(columns, joint.schema))
