@@ -112,6 +112,22 @@ def test_series_share_the_rate_and_are_cut_together():
     assert cuts[0][0] == cuts[0][1]
 
 
+def test_numbers_that_are_not_known_do_not_count():
+    """One series is known of every fifth row, and one of none."""
+    rng = np.random.default_rng(0)
+    draws = np.full((3000, 3), np.nan)
+    draws[:, 0] = rng.random(3000)
+    draws[::5, 1] = rng.random(600)
+    draws[1500::5, 1] *= 0.3
+    window, cuts = Adwin.empty(0.05, n_series=3), []
+    for i, part in enumerate(np.split(draws, 30)):
+        window, cut = window.update(part)
+        cuts += [] if cut is None else [(i, cut)]
+    assert len(cuts) == 1
+    assert 15 <= cuts[0][0] <= 21
+    assert abs(cuts[0][1] - 100 * (cuts[0][0] - 14)) <= 100
+
+
 def test_the_scores_of_rows_are_those_that_the_joint_answers(joint):
     table = rows(40, 1)
     table.loc[3, ["a", "label"]] = None
@@ -126,8 +142,14 @@ def test_the_scores_of_rows_are_those_that_the_joint_answers(joint):
         want = (-surprise[name].to_numpy() - alone)[inside]
         np.testing.assert_allclose(scores[5 + j][inside], want, atol=0.05)
     among = shares.among_own(scores)
-    assert np.all((among >= 0) & (among <= 1))
-    assert np.all(among[3, [1, 2, 5, 6]] == 0.5)
+    unknown = np.isnan(among)
+    assert np.all(unknown[3, [1, 2, 5, 6]]) and unknown.sum() == 4
+    assert np.all((among >= 0) & (among <= 1) | unknown)
+    some = shares.scores(conform(table, joint.schema), None, step=7)
+    np.testing.assert_allclose(some[:, ::7], scores[:, ::7], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(some[0], scores[0])
+    assert np.isnan(np.delete(some[1:], np.arange(0, 40, 7), axis=1)).all()
+    assert shares.step(100) == 1 and shares.step(10**6) > 1
     np.testing.assert_allclose(shares.among_own(shares.own).mean(axis=0), 0.5)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 BUCKET_ROWS = 32
 MOST_BUCKETS = 512
+TINY = 1e-9
 Floats = NDArray[np.float64]
 
 
@@ -23,7 +24,8 @@ class Adwin:
         Probability that rows of numbers in [0, 1], independent and all of one distribution, ever
         raise an alarm.
     buckets : float64 (n_buckets, 3, n_series)
-        Numbers in each bucket of the window, their sum and their sum of squares, oldest first.
+        Numbers in each bucket of the window, their sum and their sum of squares, oldest first; the
+        first series has a number for each row.
     n_checks : int
         How often the window was looked at.
     least : float, optional
@@ -65,13 +67,13 @@ class Adwin:
         Parameters
         ----------
         numbers : float64 (n, n_series)
-            In [0, 1].
+            In [0, 1]; NaN, but for the first series, where nothing is known.
         """
+        known = ~np.isnan(numbers)
+        cells = np.where(known, numbers, 0.0)
         starts = np.arange(0, len(numbers), BUCKET_ROWS)
-        sizes = np.diff(np.append(starts, len(numbers)))
-        sums = [np.add.reduceat(part, starts) for part in (numbers, numbers**2)]
-        counts = np.broadcast_to(sizes[:, None], sums[0].shape)
-        buckets = np.vstack([self.buckets, np.stack([counts, *sums], axis=1)])
+        new = np.add.reduceat(np.stack([known, cells, cells**2], axis=1), starts, axis=0)
+        buckets = np.vstack([self.buckets, new])
         return replace(self, buckets=_bounded(buckets))
 
     def update(self, numbers: Floats) -> tuple[Adwin, int | None]:
@@ -80,7 +82,7 @@ class Adwin:
         Parameters
         ----------
         numbers : float64 (n, n_series)
-            In [0, 1].
+            In [0, 1]; NaN, but for the first series, where nothing is known.
         """
         window, n_checks = self.extended(numbers), self.n_checks + 1
         false_alarm = 6 / (np.pi * n_checks) ** 2 * self.false_alarm
@@ -103,6 +105,7 @@ def _cut(buckets: Floats, false_alarm: float, least: float | None) -> int | None
     """
     below = np.cumsum(buckets, axis=0)
     (n, total, square), before = below[-1], below[:-1]
+    n = np.maximum(n, 1)
     n_places = max(len(before) + (least is not None), 1)
     log_odds = float(np.log(2 * n_places * len(n) / false_alarm))
     variance = np.maximum(square / n - (total / n) ** 2, 0.0)
@@ -123,8 +126,9 @@ def _change(
     before: Floats, n: Floats, total: Floats, variance: Floats, log_odds: float
 ) -> int | None:
     n0, n1 = before[:, 0], n - before[:, 0]
+    m = np.maximum(n0 * n1 / n, TINY)  # parts without numbers tell nothing
+    n0, n1 = np.maximum(n0, 1), np.maximum(n1, 1)
     apart = np.abs(before[:, 1] / n0 - (total - before[:, 1]) / n1)
-    m = 1 / (1 / n0 + 1 / n1)
     clear = (apart / _bound(variance, log_odds, m)).max(axis=0)
     if clear.max() <= 1:
         return None

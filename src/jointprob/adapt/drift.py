@@ -96,13 +96,15 @@ class DriftMonitor:
     Notes
     -----
     Watched are a row's log density, every cell's given the others, and the latter less that of the
-    cell alone; see `jointprob.adapt.shares.Shares`. Each becomes the share of the joint's own
-    samples that have less. The means of these shares, 1/2 for the joint's own samples, are watched
-    by ADWIN, which divides the rate of false alarms among them; see `jointprob.adapt.adwin.Adwin`.
-    An alarm is raised where one changes, and, without reference and until there has been an alarm,
-    where that of the rows' log density is clearly below 1/4: then rows are not what the joint
-    expects from the first one on. Rows that were not fitted have means of 0.36 to 0.64 by how well
-    a joint of few rows fits, so that less than this is told from misfit by a reference alone.
+    cell alone; see `jointprob.adapt.shares.Shares`. Of large batches, and under joints of many
+    states, cells are those of some rows, at equal steps. Each number becomes the share of the
+    joint's own samples that have less. The means of these shares, 1/2 for the joint's own samples,
+    are watched by ADWIN, which divides the rate of false alarms among them; see
+    `jointprob.adapt.adwin.Adwin`. An alarm is raised where one changes, and, without reference and
+    until there has been an alarm, where that of the rows' log density is clearly below 1/4: then
+    rows are not what the joint expects from the first one on. Rows that were not fitted have means
+    of 0.36 to 0.64 by how well a joint of few rows fits, so that less than this is told from misfit
+    by a reference alone.
 
     Examples
     --------
@@ -178,7 +180,7 @@ class DriftMonitor:
         """
         new = self._read(X, "X")
         kept, table = self._keep(new), _as_the_joint_knows(new, self.joint_)
-        scores = self._shares.scores(table, self.n_jobs)
+        scores = self._shares.scores(table, self.n_jobs, self._shares.step(table.n_rows))
         window, n_since = self._window.update(self._shares.among_own(scores))
         n_rows = self.n_rows_ + table.n_rows
         n_since = None if n_since is None else min(n_since, n_rows)

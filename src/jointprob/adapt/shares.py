@@ -15,6 +15,7 @@ from jointprob.query.explain import explain_rows
 from jointprob.table import Table, conform
 
 UNSEEN = -2  # code of a level that the joint does not know
+CELL_STATES = 2**18  # states of all rows of a batch whose cells are scored: some milliseconds
 Columns = NDArray[np.int64]
 
 
@@ -59,25 +60,33 @@ class Shares:
     def n_series(self) -> int:
         return 1 + 2 * len(self.columns)
 
-    def scores(self, table: Table, n_jobs: int | None) -> Floats:
-        """Of rows, float64 (n_series, n_rows); NaN for missing cells. The first is log p(row)."""
-        given = Given(table)
-        cells = -explain_rows(self.joint._passes(given, n_jobs), table, n_jobs).T[self.columns]
+    def step(self, n_rows: int) -> int:
+        """Of how many rows of a batch one has its cells scored, which costs more than the row."""
+        n_states = sum(view.n_total for view in self.joint._views)
+        return max(1, -(-n_rows * n_states // CELL_STATES))
+
+    def scores(self, table: Table, n_jobs: int | None, step: int = 1) -> Floats:
+        """Of rows, float64 (n_series, n_rows); NaN for missing cells. The first is log p(row).
+
+        All others are NaN, too, but for every row that is a multiple of `step`.
+        """
+        some = table if step == 1 else table.take(np.arange(0, table.n_rows, step))
+        cells = -explain_rows(self.joint._passes(Given(some), n_jobs), some, n_jobs).T[self.columns]
         pairs = zip(self.columns, self.alone, strict=True)
-        alone = [np.interp(table.columns[j], *known) for j, known in pairs]
-        return np.vstack([self.joint._log_prob(given, n_jobs)[None], cells, cells - alone])
+        alone = [np.interp(some.columns[j], *known) for j, known in pairs]
+        out = np.full((self.n_series, table.n_rows), np.nan)
+        out[0] = self.joint._log_prob(Given(table), n_jobs)
+        out[1:, ::step] = np.vstack([cells, cells - alone])
+        return out
 
     def among_own(self, scores: Floats) -> Floats:
-        """Share of the own samples that are lower, float64 (n_rows, n_series).
-
-        Ties count half, and so does a missing cell, of which nothing is known.
-        """
+        """Share of the own samples that are lower, float64 (n_rows, n_series); ties count half."""
         pairs = list(zip(self.own, scores, strict=True))
         ranks = [
             sum(own.searchsorted(row, side) for side in ("left", "right")) for own, row in pairs
         ]
         shares = np.array(ranks) / (2 * self.own.shape[1])
-        return np.where(np.isnan(scores), 0.5, shares).T
+        return np.where(np.isnan(scores), np.nan, shares).T
 
 
 def _alone(joint: Joint, table: Table, j: int, n_jobs: int | None) -> tuple[Floats, Floats]:
