@@ -20,7 +20,7 @@ from transfer_sets import load
 
 from jointprob import JEPAClassifier, JEPADensity
 from jointprob.data import diverse, exhaustion, learning_curve, repetition, select
-from jointprob.data.growth import _log_loss
+from jointprob.data.growth import log_losses
 from jointprob.data.repetition import Repetition
 
 CURVES = ("adult", "magic", "letter")
@@ -50,7 +50,7 @@ def curves(comparison: Comparison) -> str:
         model = JEPAClassifier(random_state=0, n_jobs=options.jobs)
         curve = learning_curve(model, X[held_out:few], y[held_out:few], random_state=0)
         model.fit(X[held_out:], y[held_out:])
-        loss = _log_loss(model, X[:held_out], y[:held_out], y)
+        loss = log_losses(model, X[:held_out], y[:held_out], y).mean()
         low, high = curve.interval(n)
         met = low <= loss <= high
         inside += met
@@ -95,7 +95,8 @@ def _select(options, name: str, seed: int) -> tuple[float, float]:
     )
     model = JEPAClassifier(random_state=seed, n_jobs=options.jobs)
     return tuple(
-        _log_loss(model.fit(pool.iloc[rows], labels[rows]), X[test], y[test], y) for rows in choices
+        log_losses(model.fit(pool.iloc[rows], labels[rows]), X[test], y[test], y).mean()
+        for rows in choices
     )
 
 

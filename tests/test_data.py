@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from joints import mixed_table
+from scipy.optimize import least_squares
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
 from jointprob import JEPADensity
 from jointprob.data import diverse, exhaustion, learning_curve, quality, repetition, select
-from jointprob.data.growth import fit_law
+from jointprob.data.growth import _splits
+from jointprob.data.law import Curve, fit_law, law_at
 from jointprob.data.repetition import _fit_value, _value
 
 # ---- exhaustion ----
@@ -84,6 +86,96 @@ def test_a_flat_curve_is_bound_by_the_model():
     n = np.geomspace(10, 1000, 7)
     limit, factor, _ = fit_law(n, np.full(7, 0.3))
     assert (limit, factor) == pytest.approx((0.3, 0.0), abs=1e-9)
+
+
+@pytest.mark.parametrize("least", [-np.inf, 0.0])
+def test_no_other_law_fits_better(least):
+    """Beside a search over all three parameters at once, where the limit is free and where not."""
+    rng = np.random.default_rng(0)
+    n = np.geomspace(30, 1000, 7)
+    for limit, seed in ((0.3, 1), (-0.2, 2), (0.0, 3)):
+        error = 0.02 * (n / n[-1]) ** -rng.uniform(0, 1)
+        losses = limit + 3 * n**-0.5 + error * np.random.default_rng(seed).normal(size=7)
+
+        def residual(law, losses=losses, error=error):
+            return (law[0] + law[1] * (n / n[-1]) ** -np.exp(law[2]) - losses) / error
+
+        bounds = ([least, 0.0, np.log(0.02)], [np.inf, np.inf, np.log(2.0)])
+        others = [
+            least_squares(residual, [0.1, 0.1, np.log(beta)], bounds=bounds).cost
+            for beta in (0.1, 0.5, 1.5)
+        ]
+        law = fit_law(n, losses, error, (least, np.inf))
+        cost = 0.5 * np.sum(((law_at(n, *law) - losses) / error) ** 2)
+        assert law[0] >= least
+        assert law[1] >= 0
+        assert cost <= min(others) * (1 + 1e-6)
+
+
+def noisy_curve(rng, limit=0.0, n_repeats=5, n_rows=320):
+    """Losses of rows (exponential, as log losses are) times what draws of the fitted rows do."""
+    sizes = np.geomspace(40, 1280, 7).astype(np.int64)
+    means = limit + 26 * sizes**-0.56
+    of_row = rng.exponential(size=n_rows)
+    rows = tuple(np.array_split(rng.permutation(n_rows), n_repeats))
+    draws = 1 + 0.05 * rng.normal(size=(n_repeats, 7)) * (sizes / 40) ** -0.3
+    parts = [np.outer(means * f, of_row[r]) for f, r in zip(draws, rows, strict=True)]
+    return Curve(sizes, rows, tuple(parts))
+
+
+def test_losses_that_cannot_be_negative_are_not_expected_to_be():
+    """Without the bound some laws of such curves are below 0 where rows are many."""
+    rng = np.random.default_rng(0)
+    below = 0
+    for _ in range(5):
+        curve = noisy_curve(rng)
+        ends = [
+            np.array([law_at(1e6, *law) for law in curve.draw(least, 40, np.random.RandomState(0))])
+            for least in (0.0, -np.inf)
+        ]
+        assert np.all(ends[0] >= 0)
+        below += np.any(ends[1] < 0)
+    assert below
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.3])
+def test_intervals_hold_what_they_state(limit):
+    rng = np.random.default_rng(0)
+    n, inside = 16_000, 0
+    for seed in range(20):
+        laws = noisy_curve(rng, limit).draw(0.0, 40, np.random.RandomState(seed))
+        low, high = np.quantile([law_at(n, *law) for law in laws], [0.05, 0.95])
+        inside += low <= limit + 26 * n**-0.56 <= high
+    assert inside >= 16
+
+
+def test_errors_are_those_of_rows_and_of_draws():
+    rng = np.random.default_rng(0)
+    sizes = np.geomspace(40, 1280, 7).astype(np.int64)
+    rows = tuple(np.array_split(rng.permutation(1000), 5))
+    level = rng.normal(size=1000)
+    still = Curve(sizes, rows, tuple(np.tile(level[r], (7, 1)) for r in rows))
+    np.testing.assert_allclose(still.error, level.std() / np.sqrt(1000), rtol=0.1)
+    np.testing.assert_allclose(still.mean, level.mean())
+    moved = [part + rng.normal(size=(7, 1)) for part in still.losses]
+    np.testing.assert_allclose(Curve(sizes, rows, tuple(moved)).error, 1 / np.sqrt(5), rtol=0.6)
+
+
+def test_every_row_is_held_out_once_in_five_repeats():
+    splits = _splits(103, 6, np.random.RandomState(0))
+    assert np.array_equal(np.sort(np.concatenate([rows for rows, _ in splits[:5]])), np.arange(103))
+    for rows, rest in splits:
+        assert np.array_equal(np.sort(np.concatenate([rows, rest])), np.arange(103))
+
+
+def test_a_classifier_is_never_expected_below_zero():
+    """Few rows that are easily told apart: the curve falls steeply to nothing."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(240, 4))
+    curve = learning_curve(LogisticRegression(C=10), X, X[:, 0] > 0, n_draws=50, random_state=0)
+    assert np.all(curve.draws[:, 0] >= 0)
+    assert curve.limit >= 0
+    assert 0 <= curve.interval(1e5)[0] <= curve.predict(1e5) <= curve.losses[-1]
 
 
 @pytest.mark.parametrize("frame", [False, True])

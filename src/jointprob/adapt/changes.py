@@ -22,7 +22,8 @@ Pair: TypeAlias = tuple[tuple[Name, ...], tuple[Name, ...]]
 
 MOST_ROWS = 1000  # of each side
 LARGEST = 50.0  # nats: of a cell's surprise, what is beyond says no more
-STATES = 16  # of a block, at most: few rows cannot tell more apart
+STATES = 16  # of a block, at most
+CELL_ROWS = 5  # of the smaller side, mean of a pair of states: fewer cannot tell them apart
 
 
 def column_changes(
@@ -69,15 +70,17 @@ def pair_changes(
     """Edges of the heaviest tree along which the dependence differs, by divergence in nats.
 
     From the expected counts of the states along each edge: the likelihood-ratio statistic of two
-    conditional tables being one, at a level shared by the edges. States beyond the 16 commonest
-    of a block count as one.
+    conditional tables being one, at a level shared by the edges. States beyond the commonest of a
+    block, 16 or as many as the rows tell apart, count as one.
     """
+    n_rows = min(before.n_rows, after.n_rows)
+    n_states = int(np.clip(np.sqrt(n_rows / CELL_ROWS), 2, STATES))
     member = max(joint.members, key=lambda m: m.log_weight)
     tree, sides = member.tree, [_edge_counts(joint, member, part) for part in (before, after)]
     edges = [b for b in range(tree.n_blocks) if tree.parent[b] >= 0]
     found: dict[Pair, float] = {}
     for b in edges:
-        one, other = _common(sides[0][b] + 1e-9, sides[1][b] + 1e-9)
+        one, other = _common(sides[0][b] + 1e-9, sides[1][b] + 1e-9, n_states)
         statistic = 2 * (_gain(one) + _gain(other) - _gain(one + other))
         freedom = one.shape[0] * (one.shape[1] - 1)
         if statistic > chi2.isf(false_alarm / len(edges), max(1, freedom)):
@@ -105,15 +108,15 @@ def _states_above(member: Member) -> list[int]:
     return [1 if p < 0 else int(tree.n_states[p]) for p in tree.parent]
 
 
-def _common(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+def _common(one: Floats, other: Floats, n_states: int) -> tuple[Floats, Floats]:
     """Both tables over the states that are commonest in their sum, all others as one."""
     for _ in range(2):
         total = (one + other).sum(axis=1)
         order = np.argsort(-total, kind="stable")
-        if len(order) > STATES:
+        if len(order) > n_states:
             place = np.empty(len(order), np.int64)
-            place[order] = np.minimum(np.arange(len(order)), STATES - 1)
-            first = place[:, None] == np.arange(STATES)
+            place[order] = np.minimum(np.arange(len(order)), n_states - 1)
+            first = place[:, None] == np.arange(n_states)
             one, other = first.T @ one, first.T @ other
         one, other = one.T, other.T
     return one, other

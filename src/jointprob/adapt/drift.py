@@ -10,10 +10,10 @@ import numpy as np
 from jointprob.adapt.adwin import Adwin
 from jointprob.adapt.changes import Name, column_changes, pair_changes
 from jointprob.adapt.reservoir import Reservoir
+from jointprob.adapt.shares import UNSEEN, Shares
 from jointprob.estimators.density import JEPADensity, fit_joint
-from jointprob.joint.tree import Floats
 from jointprob.query import Joint
-from jointprob.query.evidence import Given
+from jointprob.query.evidence import Given, blank_empty
 from jointprob.table import Table, conform, extend
 
 NAME = "DriftMonitor"
@@ -36,20 +36,21 @@ class DriftReport:
     log_prob : float
         Mean log density of the batch, nats.
     expected : float
-        The same of the joint's own samples; other rows fall a little short of it, as the joint was
-        fitted to some and not to all.
+        The same of the monitor's reference, or else of the joint's own samples; other rows fall a
+        little short of these, as the joint was fitted to some and not to all.
     n_since : int
         With an alarm, rows since the change, this batch included.
     nats : float
         With an alarm, by how much the mean log density has fallen since the change, or below the
-        joint's own samples where no rows from before it are kept.
+        joint's own samples where no rows from before it, or of a reference, are kept.
     columns : dict of column to nats
         With an alarm, columns whose cells surprise more than before, given all other cells of
         their rows, and how much more; the clearest first. Before are the joint's own samples where
         no rows from before the change are kept.
     pairs : dict of (columns, columns) to nats
         With an alarm, neighbouring blocks of the heaviest tree between which the dependence has
-        moved: divergence of the states of one given those of the other, after from before.
+        moved: divergence of the states of one given those of the other, after from before. To be
+        sure of them takes some hundred rows since the change.
     refreshed : bool
         Was the joint learnt anew?
     """
@@ -66,11 +67,15 @@ class DriftReport:
 
 
 class DriftMonitor:
-    """Watches the log density of rows under a joint.
+    """Watches the log density of rows, and of their cells given the others, under a joint.
 
     Parameters
     ----------
     joint : Joint
+    reference : table with the joint's columns, optional
+        Rows that are as they should be and that the joint was not fitted to, in random order, a few
+        hundred or more: what comes is then held against these from the first row on. After a
+        refresh they count no more.
     false_alarm : float
         Probability that a stream without change ever raises an alarm, if its rows are
         independent.
@@ -90,13 +95,16 @@ class DriftMonitor:
 
     Notes
     -----
-    Each row's log density becomes the share of the joint's own samples that are less likely. The
-    mean of these shares, 1/2 for the joint's own samples, is watched by ADWIN; see
-    `jointprob.adapt.adwin.Adwin`. An alarm is raised where it changes, and, until there has been
-    one, where the mean over all rows is clearly below 1/4: then rows are not what the joint expects
-    from the first one on. Rows that were not fitted have means of 0.36 to 0.64 by how well a joint
-    of few rows fits, so that less than this is not told from misfit: to find it, `update` first
-    with rows that are known to be as they should be.
+    Watched are a row's log density, every cell's given the others, and the latter less that of the
+    cell alone; see `jointprob.adapt.shares.Shares`. Of large batches, and under joints of many
+    states, cells are those of some rows, at equal steps. Each number becomes the share of the
+    joint's own samples that have less. The means of these shares, 1/2 for the joint's own samples,
+    are watched by ADWIN, which divides the rate of false alarms among them; see
+    `jointprob.adapt.adwin.Adwin`. An alarm is raised where one changes, and, without reference and
+    until there has been an alarm, where that of the rows' log density is clearly below 1/4: then
+    rows are not what the joint expects from the first one on. Rows that were not fitted have means
+    of 0.36 to 0.64 by how well a joint of few rows fits, so that less than this is told from misfit
+    by a reference alone.
 
     Examples
     --------
@@ -119,6 +127,7 @@ class DriftMonitor:
         self,
         joint: Joint,
         *,
+        reference: Any = None,
         false_alarm: float = 0.05,
         adapt: Literal["alarm", "refresh"] = "alarm",
         n_kept: int = 5000,
@@ -136,14 +145,26 @@ class DriftMonitor:
         self.n_rows_ = 0
         self._kept: Reservoir | None = None
         self._watch(joint)
+        if reference is not None:
+            self._refer_to(reference)
 
     def _watch(self, joint: Joint) -> None:
         """Begin to watch rows under this joint."""
         own = joint.sample(OWN_ROWS, random_state=self.random_state, n_jobs=self.n_jobs)
-        scores = joint.log_prob(own, n_jobs=self.n_jobs)
-        self._own, self._expected = np.sort(scores), float(scores.mean())
-        self.joint_, self._window = joint, Adwin.empty(self.false_alarm, LEAST_SHARE)
+        self._shares = Shares.of(joint, own, self.n_jobs)
+        self._expected = float(self._shares.own[0].mean())
+        self.joint_ = joint
+        self._window = Adwin.empty(self.false_alarm, self._shares.n_series, LEAST_SHARE)
         self._n_since: int | None = None  # rows since the change that a refresh waits for
+
+    def _refer_to(self, reference: Any) -> None:
+        """Begin as if these rows had been seen, and had been as they should be."""
+        new = self._read(reference, "reference")
+        table = _as_the_joint_knows(new, self.joint_)
+        scores = self._shares.scores(table, self.n_jobs)
+        known = Adwin.empty(self.false_alarm, self._shares.n_series)  # no least mean beside its own
+        self._window = known.extended(self._shares.among_own(scores))
+        self._expected, self._kept = float(scores[0].mean()), self._keep(new)
 
     def update(self, X: Any) -> DriftReport:
         """Look at a batch of rows.
@@ -157,12 +178,13 @@ class DriftMonitor:
         ValueError, TypeError
             Naming the column, the value and what is allowed; the monitor stays as it was.
         """
-        table = conform(X, self.joint_.schema, False, "X", NAME)
-        kept = self._keep(X)
-        scores = self.joint_._log_prob(Given(table), self.n_jobs)
-        window, n_since = self._window.update(self._shares(scores))
+        new = self._read(X, "X")
+        kept, table = self._keep(new), _as_the_joint_knows(new, self.joint_)
+        scores = self._shares.scores(table, self.n_jobs, self._shares.step(table.n_rows))
+        window, n_since = self._window.update(self._shares.among_own(scores))
         n_rows = self.n_rows_ + table.n_rows
-        found = DriftReport(n_since is not None, n_rows, float(scores.mean()), self._expected)
+        n_since = None if n_since is None else min(n_since, n_rows)
+        found = DriftReport(n_since is not None, n_rows, float(scores[0].mean()), self._expected)
         if n_since is not None:
             found = self._explained(found, kept, n_since)
         waiting = self._n_since if n_since is None else n_since - table.n_rows
@@ -177,17 +199,15 @@ class DriftMonitor:
         self._watch(refreshed)
         return DriftReport(**{**vars(found), "refreshed": True})
 
-    def _keep(self, X: Any) -> Reservoir:
+    def _read(self, X: Any, name: str) -> Table:
+        """Rows, their levels numbered as those of the rows that are kept."""
         known = self.joint_.schema if self._kept is None else self._kept.table.schema
-        table = extend(X, known, "X", NAME)
+        return extend(X, known, name, NAME)
+
+    def _keep(self, table: Table) -> Reservoir:
         weight = np.ones(table.n_rows)
         kept = Reservoir(table, weight) if self._kept is None else self._kept.add(table, weight)
         return kept.latest(self.n_kept)
-
-    def _shares(self, scores: Floats) -> Floats:
-        """Share of the joint's own samples that are less likely; ties count half."""
-        sides = [np.searchsorted(self._own, scores, side) for side in ("left", "right")]
-        return np.asarray(np.add(*sides) / (2 * OWN_ROWS))
 
     def _explained(self, found: DriftReport, kept: Reservoir, n_since: int) -> DriftReport:
         """The report with what has moved: rows kept before the change beside those after it."""
@@ -210,11 +230,11 @@ class DriftMonitor:
 
 
 def _as_the_joint_knows(table: Table, joint: Joint) -> Table:
-    """Levels that the joint does not know, as such."""
+    """Without cells of columns that were empty; levels that the joint does not know, as such."""
     columns = [
-        np.where(cells < len(column.levels), cells, np.int32(-2))
+        np.where(cells < len(column.levels), cells, np.int32(UNSEEN))
         if column.is_categorical
         else cells
         for cells, column in zip(table.columns, joint.schema, strict=True)
     ]
-    return Table(joint.schema, table.n_rows, columns)
+    return Table(joint.schema, table.n_rows, blank_empty(columns, joint.schema))

@@ -12,7 +12,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples  # it has no public name
 
-from jointprob.data.growth import _log_loss, fit_law
+from jointprob.data.growth import log_losses
+from jointprob.data.law import fit_law
 from jointprob.data.rows import take_rows
 
 Floats = NDArray[np.float64]
@@ -112,10 +113,10 @@ def repetition(
     n_unique = len(rest) // 8
     learner = _Learner(clone(estimator), X, y, held_out)
     fresh_sizes, fresh_losses = _fresh(_Learner(clone(estimator), X, y, held_out), rest, n_unique)
-    unique, losses = rest[:n_unique], []
+    unique, losses, least = rest[:n_unique], [], -np.inf if y is None else 0.0
     for _ in range(n_passes):
         losses.append(learner.learn(random.permutation(unique)).loss())
-    worth = _worth(np.array(losses), fresh_sizes, fresh_losses, n_unique)
+    worth = _worth(np.array(losses), fresh_sizes, fresh_losses, n_unique, least)
     return Repetition(np.arange(1, n_passes + 1), np.array(losses), n_unique, _fit_value(worth))
 
 
@@ -142,7 +143,7 @@ class _Learner:
         if self.y is None or self.truth is None:
             return -float(np.mean(self.model.score_samples(self.X_test)))
         if is_classifier(self.model):
-            return _log_loss(self.model, self.X_test, self.truth, self.y)
+            return float(log_losses(self.model, self.X_test, self.truth, self.y).mean())
         return float(np.mean((self.model.predict(self.X_test) - self.truth) ** 2))
 
 
@@ -156,10 +157,10 @@ def _fresh(
 
 
 def _worth(
-    losses: Floats, sizes: NDArray[np.int64], fresh: Floats, n_unique: int
+    losses: Floats, sizes: NDArray[np.int64], fresh: Floats, n_unique: int, least: float
 ) -> tuple[Floats, Floats]:
     """Repeats, and the new rows that would have done the same, over U."""
-    limit, factor, beta = fit_law(sizes, fresh)
+    limit, factor, beta = fit_law(sizes, fresh, bounds=(least, np.inf))
     kept = np.arange(int(np.argmin(losses)) + 1)
     over = np.maximum(losses[kept] - limit, 1e-300)
     with np.errstate(over="ignore", divide="ignore"):
