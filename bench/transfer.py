@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,12 +40,11 @@ Cells = dict[tuple[str, str, int], dict[str, float]]  # set, measure, rows -> wa
 # ---- losses ----
 
 
-def density_losses(pair: Pair, n: int, seeds: int, jobs: int, source: JEPADensity | None):
+def density_losses(pair: Pair, n: int, seeds: int, source: JEPADensity):
     """-nats of the target by each way, one dict for each seed."""
-    source = source or JEPADensity(random_state=0, n_jobs=jobs).fit(pair.source)
     for seed in range(seeds):
         train, test = _drawn(pair.target, n, seed)
-        fresh = JEPADensity(random_state=0, n_jobs=jobs)
+        fresh = JEPADensity(random_state=0, n_jobs=1)
         both = pd.concat([pair.source, train], ignore_index=True)
         yield {
             "source only": lambda test=test: -source.score(test),
@@ -53,7 +54,7 @@ def density_losses(pair: Pair, n: int, seeds: int, jobs: int, source: JEPADensit
         }
 
 
-def prediction_losses(pair: Pair, n: int, seeds: int, jobs: int, source=None):
+def prediction_losses(pair: Pair, n: int, seeds: int, source: JEPAClassifier | JEPARegressor):
     """Log loss (or CRPS) of the target's label by each way, one dict for each seed."""
     kind = JEPAClassifier if pair.is_classification else JEPARegressor
 
@@ -61,13 +62,12 @@ def prediction_losses(pair: Pair, n: int, seeds: int, jobs: int, source=None):
         y = rows[pair.label]
         return rows.drop(columns=pair.label), y.astype(str) if pair.is_classification else y
 
-    source = source or kind(random_state=0, n_jobs=jobs).fit(*halves(pair.source))
     classes = np.unique(halves(pd.concat([pair.source, pair.target]))[1].to_numpy())
     for seed in range(seeds):
         train, test = _drawn(pair.target, n, seed)
         if pair.is_classification and train[pair.label].nunique() < 2:
             continue
-        fresh, both = kind(random_state=0, n_jobs=jobs), pd.concat([pair.source, train])
+        fresh, both = kind(random_state=0, n_jobs=1), pd.concat([pair.source, train])
         both = both.reset_index(drop=True)
 
         def loss(model, test=test) -> float:
@@ -94,32 +94,63 @@ def _drawn(target: pd.DataFrame, n: int, seed: int) -> tuple[pd.DataFrame, pd.Da
 MEASURES: dict[str, Callable] = {"-nats": density_losses, "loss": prediction_losses}
 
 
+class Task(NamedTuple):
+    """Cells of one set and one measure: source and target are the same in all."""
+
+    name: str
+    measure: str
+    change: Callable[[Pair], pd.DataFrame]
+    ways: tuple[str, ...]
+
+    def cells(self, folder: Path, sizes: list[int], seeds: int) -> Cells:
+        """Mean loss of each way, for each number of rows."""
+        losses, found = MEASURES[self.measure], {}
+        pair = load(self.name, folder)
+        pair = for_nats(pair) if self.measure == "-nats" else pair
+        pair = pair._replace(source=self.change(pair))
+        source = _source(pair, self.measure)
+        for n in sizes:
+            runs = [
+                {way: run[way]() for way in self.ways} for run in losses(pair, n, seeds, source)
+            ]
+            if runs:
+                mean = {w: float(np.mean([r[w] for r in runs])) for w in self.ways}
+                found[self.name, self.measure, n] = mean
+                print(self.name, self.measure, n, mean, file=sys.stderr, flush=True)
+        return found
+
+
 def measured(comparison: Comparison, change: Callable, ways: tuple[str, ...]) -> Cells:
-    options, cells = comparison.options, {}
-    for name in comparison.named(tuple(transfer_sets.SETS)):
-        pair = load(name, options.data)
-        for measure, losses in MEASURES.items():
-            own = for_nats(pair) if measure == "-nats" else pair
-            own = own._replace(source=change(own))
-            source = _source(own, measure, options.jobs)
-            for n in options.sizes:
-                runs = [
-                    {way: run[way]() for way in ways}
-                    for run in losses(own, n, options.seeds, options.jobs, source)
-                ]
-                if runs:
-                    cells[name, measure, n] = {w: np.mean([r[w] for r in runs]) for w in ways}
-                    print(name, measure, n, cells[name, measure, n], file=sys.stderr, flush=True)
-    return cells
+    """All cells, sets and measures side by side, each with one thread."""
+    options = comparison.options
+    names = comparison.named(tuple(transfer_sets.SETS))
+    tasks = [Task(name, measure, change, ways) for name in names for measure in MEASURES]
+    given = options.data, options.sizes, options.seeds
+    with ProcessPoolExecutor(options.jobs) as pool:
+        parts = [pool.submit(task.cells, *given) for task in reversed(tasks)]  # the longest first
+        found = [part.result() for part in reversed(parts)]
+    return {key: loss for cells in found for key, loss in cells.items()}
 
 
-def _source(pair: Pair, measure: str, jobs: int):
+def _source(pair: Pair, measure: str):
     if measure == "-nats":
-        return JEPADensity(random_state=0, n_jobs=jobs).fit(pair.source)
+        return JEPADensity(random_state=0, n_jobs=1).fit(pair.source)
     kind = JEPAClassifier if pair.is_classification else JEPARegressor
     y = pair.source[pair.label]
     y = y.astype(str) if pair.is_classification else y
-    return kind(random_state=0, n_jobs=jobs).fit(pair.source.drop(columns=pair.label), y)
+    return kind(random_state=0, n_jobs=1).fit(pair.source.drop(columns=pair.label), y)
+
+
+def as_it_is(pair: Pair) -> pd.DataFrame:
+    """The source's rows."""
+    return pair.source
+
+
+def shuffled(pair: Pair) -> pd.DataFrame:
+    """The source's cells, each column in an order of its own."""
+    random, rows = np.random.default_rng(0), pair.source
+    columns = {c: rows[c].iloc[random.permutation(len(rows))] for c in rows}
+    return pd.DataFrame({c: v.reset_index(drop=True) for c, v in columns.items()})
 
 
 # ---- sections ----
@@ -127,7 +158,7 @@ def _source(pair: Pair, measure: str, jobs: int):
 
 def related(comparison: Comparison) -> str:
     """Is fine-tuning the best of four ways, whatever source and size?"""
-    cells = measured(comparison, lambda pair: pair.source, WAYS)
+    cells = measured(comparison, as_it_is, WAYS)
     rows, good = [], 0
     for (name, measure, n), loss in cells.items():
         best = min(loss.values())
@@ -161,14 +192,6 @@ def _beyond(loss: dict[str, float], way: str) -> float:
 
 def unrelated(comparison: Comparison) -> str:
     """A source whose columns are shuffled, each on its own, does no harm."""
-
-    def shuffled(pair: Pair) -> pd.DataFrame:
-        random = np.random.default_rng(0)
-        columns = {
-            c: pair.source[c].iloc[random.permutation(len(pair.source))] for c in pair.source
-        }
-        return pd.DataFrame({c: v.reset_index(drop=True) for c, v in columns.items()})
-
     cells = measured(comparison, shuffled, ("target only", "fine-tuned"))
     rows, worst = [], -np.inf
     for (name, measure, n), loss in cells.items():
@@ -184,13 +207,18 @@ def unrelated(comparison: Comparison) -> str:
 def unlabelled(comparison: Comparison) -> str:
     """100 rows with a class, others without."""
     options, rows, better = comparison.options, [], 0
-    for name in comparison.named(predict_sets.CLASSIFICATION):
-        frame = pd.read_parquet(options.data / "tables" / f"{name}.parquet")
-        losses = [_semi(frame, name, seed, options.jobs) for seed in range(options.seeds)]
-        mean = {way: float(np.mean([loss[way] for loss in losses])) for way in losses[0]}
+    names = comparison.named(predict_sets.CLASSIFICATION)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        parts = {
+            name: [pool.submit(_semi, options.data, name, s) for s in range(options.seeds)]
+            for name in names
+        }
+        losses = {name: [part.result() for part in of_one] for name, of_one in parts.items()}
+    for name in names:
+        draws = losses[name]
+        mean = {way: float(np.mean([loss[way] for loss in draws])) for way in draws[0]}
         better += mean["with the others"] < mean["100 rows alone"]
         rows.append([name, *(number(value, 4) for value in mean.values())])
-        print(name, mean, file=sys.stderr, flush=True)
     text = f"### {LABELLED} rows with a class, at most {MOST_UNLABELLED:,} without (log loss)\n\n"
     text += table("set | " + " | ".join(mean), rows)
     asked = "asked at least 6 of 8"
@@ -201,8 +229,9 @@ def unlabelled(comparison: Comparison) -> str:
     )
 
 
-def _semi(frame: pd.DataFrame, name: str, seed: int, jobs: int) -> dict[str, float]:
+def _semi(folder: Path, name: str, seed: int) -> dict[str, float]:
     label = predict_sets.TARGETS[name]
+    frame = pd.read_parquet(folder / "tables" / f"{name}.parquet")
     frame = frame[frame[label].notna()].sample(frac=1, random_state=seed).reset_index(drop=True)
     y, X = frame[label].astype(str).to_numpy(), frame.drop(columns=label)
     classes = np.unique(y)
@@ -215,12 +244,12 @@ def _semi(frame: pd.DataFrame, name: str, seed: int, jobs: int) -> dict[str, flo
         proba = scores.whole_table(model.predict_proba(X_test), known, classes)
         return scores.log_loss(scores.with_floor(proba), np.searchsorted(classes, y[test]))
 
-    ours = JEPAClassifier(random_state=seed, n_jobs=jobs)
+    ours = JEPAClassifier(random_state=seed, n_jobs=1)
     prepare = _numbers()
     both = prepare.fit_transform(X[:stop])
     known, codes = np.unique(y[few], return_inverse=True)
     partly = np.concatenate([codes, np.full(stop - LABELLED, -1)])
-    forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed, n_jobs=jobs)
+    forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed, n_jobs=1)
     spreading = LabelSpreading(kernel="knn", n_neighbors=10, max_iter=100)
     out = {
         "100 rows alone": loss(ours.fit(X[few], y[few])),
@@ -274,7 +303,7 @@ def main(arguments: list[str]) -> None:
     heading = (
         f"## Transfer\n\n{results.machine([])}\n"
         f"At most {transfer_sets.MOST_SOURCE_ROWS:,} rows of the source, {MOST_TEST_ROWS:,} to "
-        f"report; mean of {options.seeds} draws of target rows. -nats: features alone, numbers "
+        f"report; mean of {options.seeds} draws of target rows; one random_state. -nats: features alone, numbers "
         "with uniform noise of one grid step, so that all have one measure. Loss: "
         "log loss, 1 % of the mass shared by all classes of source and target, or the continuous "
         "ranked probability score. gas_drift: 16 of 128 columns; mnist_test: means of 4 x 4 "
