@@ -303,8 +303,8 @@ def main(arguments: list[str]) -> None:
     heading = (
         f"## Transfer\n\n{results.machine([])}\n"
         f"At most {transfer_sets.MOST_SOURCE_ROWS:,} rows of the source, {MOST_TEST_ROWS:,} to "
-        f"report; mean of {options.seeds} draws of target rows; one random_state. -nats: features alone, numbers "
-        "with uniform noise of one grid step, so that all have one measure. Loss: "
+        f"report; mean of {options.seeds} draws of target rows; one random_state. -nats: features "
+        "alone, numbers with uniform noise of one grid step, so that all have one measure. Loss: "
         "log loss, 1 % of the mass shared by all classes of source and target, or the continuous "
         "ranked probability score. gas_drift: 16 of 128 columns; mnist_test: means of 4 x 4 "
         "pixels.\n"
