@@ -331,11 +331,12 @@ class JEPAClassifier(Saved, TakesTables, ClassifierMixin, BaseEstimator):
         present, place = np.unique(y, return_inverse=True)
         weight = weight * self._class_weights(present, y)[place]
         seed = self._seed()
-        order, ordered = ordered_rows(table, label, weight, repeats=self.class_weight is None)
+        # In the order of `fit`, whatever classes there are beside these.
+        order, ordered = ordered_rows(table, place, weight, repeats=self.class_weight is None)
         if len(order) < 2:
             raise ValueError("n_samples=1: X holds one row only; at least two are needed")
         known = np.searchsorted(classes, self.classes_)
-        shown = np.unique(label)
+        shown = np.unique(label[order])
         shown = shown if len(shown) > 1 else np.arange(len(classes))
         source = LabelSource(own, self.joint_.schema, known, shown, len(classes), a0)
         tuned, n_jobs = copy(self), threads_for(len(order), self.n_jobs)

@@ -92,13 +92,16 @@ class LabelSource:
 
         The source's class prior stands unless the target's rows, given what else is said of them,
         speak against it: that classes are more or less common may follow from the rows themselves.
+        That its classes are none of the target's needs no proof where the target's are others.
         """
         share = np.zeros(self.n_classes)
         share[self.position] = np.exp(self.model.pool.log_prior)
         gone = np.full(self.n_classes, PRIOR_ROWS)
         gone[self.position] = LEAST_ROWS  # its classes may be none of the target's
         added = [gone, *(PRIOR_ROWS + rows * share for rows in SOURCE_ROWS)]
-        return list(zip(DOUBT * np.linspace(1, 0, len(added)), added, strict=True))
+        doubts = DOUBT * np.linspace(1, 0, len(added))
+        doubts[0] *= self.tells_apart
+        return list(zip(doubts.tolist(), added, strict=True))
 
 
 def own_classes(source: LabelSource | None) -> NDArray[np.int64] | slice:
