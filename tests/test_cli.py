@@ -202,6 +202,22 @@ def test_drift_of_rows_that_are_wrong_from_the_first_one(run, folder, stream):
     assert out.endswith("1 alarm in 400 rows\n")
 
 
+def test_drift_from_rows_that_are_as_they_should_be(run, folder, stream):
+    stream.save(folder / "history.jp")
+    pyarrow.csv.write_csv(pa.table(table(1000, seed=8)), folder / "reference.csv")
+    columns = table(400, seed=7)
+    columns["length"] += 1.5
+    pyarrow.csv.write_csv(pa.table(columns), folder / "odd.csv")
+    assert run("drift", "history.jp", "odd.csv")[0] == 0  # it could be misfit
+    status, out, err = run("drift", "history.jp", "odd.csv", "--reference", "reference.csv")
+    assert (status, err) == (3, "")
+    assert "drift since about row 1, " in out and re.search(r"columns: length \+\d", out)
+    usual = run("drift", "history.jp", "usual.csv", "--reference", "reference.csv")
+    assert usual == (0, "0 alarms in 400 rows\n", "")
+    status, _, err = run("drift", "history.jp", "usual.csv", "--reference", "none.csv")
+    assert status == 2 and "none.csv" in err
+
+
 def test_drift_tells_the_same_of_either_file_as_the_monitor(run, folder, stream):
     stream.save(folder / "history.jp")
     monitor = DriftMonitor(stream.joint_)

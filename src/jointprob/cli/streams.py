@@ -30,14 +30,26 @@ def drift(
             help="Probability that a stream without change ever raises an alarm.",
         ),
     ] = 0.05,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            help="Table of rows that are as they should be, and that the model was not fitted to.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON, an object a batch.")] = False,
 ) -> None:  # fmt: skip
     """Are rows, in their order, still what the model expects? Exit code 3 where they are not.
 
     Every alarm says after which row it came, where the change began, by how many nats a row the
-    log density has fallen, and which columns and pairs of columns moved.
+    log density has fallen, and which columns and pairs of columns moved. With a reference, rows
+    are held against it from the first one on.
     """
-    monitor = DriftMonitor(load(model)[1], false_alarm=false_alarms)
+    joint, usual = load(model)[1], None
+    if reference is not None:
+        usual = tables.read(str(reference), joint.schema)
+    with naming(data if reference is None else str(reference)):
+        monitor = DriftMonitor(joint, reference=usual, false_alarm=false_alarms)
     alarms = 0
     for rows in _followed(data, tables.batches(data, monitor.joint_.schema, batch_size)):
         with naming(data):
