@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +15,13 @@ from jointprob.forest.bins import Binned, Binning, fit_binning
 from jointprob.forest.boosting import Boosted, Loss, boosting_for, fit_boosted
 from jointprob.forest.targets import Labels, growth_for, log_shares, spread, trees_for
 from jointprob.joint.classes import ClassJoints, fit_class_joints
+from jointprob.predict.belief import beliefs_of, fit_believed, log_prior_of
 from jointprob.predict.folds import assign_folds, judged_rows, scaled
 from jointprob.predict.graph import Graph, fit_graph
 from jointprob.predict.holes import make_holes, take_away
 from jointprob.predict.patterns import Patterns
-from jointprob.predict.pool import Pool, fit_pool
-from jointprob.predict.source import (
-    PRIOR_ROWS,
-    STRENGTHS,
-    LabelSource,
-    LogShares,
-    own_classes,
-    placed,
-)
+from jointprob.predict.pool import Pool
+from jointprob.predict.source import LabelSource, LogShares, own_classes, placed
 from jointprob.progress import Progress, silent
 from jointprob.table import Table
 
@@ -35,8 +29,6 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 FEW_CLASSES, IMPOSSIBLE = 2, 9.0  # nats below the likeliest class, from which joints are not asked
-EXPECTED = np.array([0.4, 0.4, 0.2, 0.1])  # weights of the members without evidence
-EXPECTED_GRAPH = 0.1
 STUDENTS = 1 / 3  # weight of students beside their teacher
 
 
@@ -216,8 +208,8 @@ def fit_labels(
     binning = fit_binning(table, weight)
     binned = binning.bin(table, n_jobs)
     counts: Floats = np.bincount(label, weight, n_classes).astype(np.float64)
-    log_prior = _log_prior(counts)
-    own_prior = log_prior if source is None else _log_prior(counts[source.present])
+    log_prior = log_prior_of(counts)
+    own_prior = log_prior if source is None else log_prior_of(counts[source.present])
     prior = np.exp(own_prior).astype(np.float32)
     own_label = label if source is None else np.searchsorted(source.present, label)
     target = Labels(own_label.astype(np.uint16), scaled(weight), prior)
@@ -239,12 +231,12 @@ def fit_labels(
         others.append(place(said + own_prior))
     if source is not None:
         others.append(source.evidence(table.take(judged), n_jobs) + log_prior)
-    beliefs = _beliefs(source, graph is not None, n_classes)
+    beliefs = beliefs_of(source, graph is not None, n_classes)
 
     def pooled(shares: list[Floats32], others: list[LogShares], rows: NDArray[np.int64]) -> Pool:
         """Weights by what the members say of some rows of the fit."""
         members = [*(place(log_shares(spread(one), prior)) for one in shares), *others]
-        return _pool(members, counts, label[rows], weight[rows], beliefs)
+        return fit_believed(members, counts, label[rows], weight[rows], beliefs)
 
     # A third of the trees say which bags are worth growing on.
     n_trees = trees_for(binned.n_rows)
@@ -288,88 +280,6 @@ def fit_labels(
         source,
         None if graph is None else graph[0],
     )
-
-
-class Belief(NamedTuple):
-    """What may be believed before the rows speak.
-
-    Parameters
-    ----------
-    doubt : float
-        Nats that it must gain.
-    weights : float64 (n_members,)
-    shares : float64 (n_priors,)
-        Of class priors that are pooled log-linearly, as the members are.
-    added : float64 (n_priors, n_classes)
-        Rows of each class that each of them has beside those of the fit.
-    """
-
-    doubt: float
-    weights: Floats
-    shares: Floats
-    added: Floats
-
-    def log_prior(self, counts: Floats) -> Floats:
-        """Log prior of each class, or of each row's classes if it has counts of its own."""
-        rows = counts[..., None, :] + self.added
-        logs = np.log(rows / rows.sum(axis=-1, keepdims=True))
-        return np.asarray(log_softmax(np.tensordot(logs, self.shares, (-2, 0)), axis=-1))
-
-    def cost(
-        self, evidence: Floats, counts: Floats, label: NDArray[np.int64], weight: Floats
-    ) -> float:
-        """Log loss of all rows, each beside the class counts of the others, and the doubt, nats."""
-        rows = np.arange(len(label))
-        others = np.tile(counts, (len(label), 1))
-        others[rows, label] = np.maximum(others[rows, label] - weight, 0)
-        logs = self.log_prior(others) + np.tensordot(self.weights, evidence, 1)
-        return self.doubt - float(weight @ log_softmax(logs, axis=1)[rows, label])
-
-
-def _beliefs(source: LabelSource | None, graph: bool, n_classes: int) -> list[Belief]:
-    """Weights and class priors without evidence.
-
-    A source of many rows that it can predict is believed before the target's few, unless it knows
-    hardly any of the target's classes: it says the same of all others.
-    """
-    expected = np.append(EXPECTED, EXPECTED_GRAPH) if graph else EXPECTED
-    few = np.full((1, n_classes), PRIOR_ROWS)
-    if source is None:
-        return [Belief(0.0, expected, np.ones(1), few)]
-    tried = STRENGTHS if source.tells_apart else STRENGTHS[:1]
-    tried = tried if source.strength is None else (source.strength,)
-    return [
-        Belief(
-            source.doubt(s) + doubt,
-            np.append((1 - s) * expected, s),
-            np.array([1 - s, s]),
-            np.vstack([np.minimum(added, few), added]),
-        )
-        for s in tried
-        for doubt, added in source.priors()
-    ]
-
-
-def _pool(
-    members: list[LogShares],
-    counts: Floats,
-    label: NDArray[np.int64],
-    weight: Floats,
-    beliefs: list[Belief],
-) -> Pool:
-    """The pool of all members, about the belief that does best on rows not seen."""
-    logs, reference, best = [log_softmax(m, axis=1) for m in members], _log_prior(counts), 0
-    if len(beliefs) > 1:
-        evidence = np.stack(logs) - reference
-        best = int(np.argmin([b.cost(evidence, counts, label, weight) for b in beliefs]))
-    log_prior = beliefs[best].log_prior(counts) if len(beliefs) > 1 else reference
-    logs = [one + (log_prior - reference) for one in logs]
-    return fit_pool(logs, log_prior, beliefs[best].weights, label, weight)
-
-
-def _log_prior(counts: Floats) -> Floats:
-    rows = counts + PRIOR_ROWS
-    return np.asarray(np.log(rows / rows.sum()))
 
 
 def _boost(
