@@ -179,7 +179,7 @@ def related(comparison: Comparison) -> str:
     asked = "asked at least 90 %"
     return (
         text
-        + f"\nWithin 1 % of the best: {share:.0%} of {len(cells)} cells, {asked}: "
+        + f"\nWithin 1 % of the best: {good} of {len(cells)} cells ({share:.1%}), {asked}: "
         + (verdict(share >= 0.9) + ".\n")
     )
 
