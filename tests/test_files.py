@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import hostile
@@ -169,6 +170,27 @@ def test_fine_tuned_models_give_the_same_bits(tuned, name, path):
     np.testing.assert_array_equal(loaded.joint_.log_prob(rows), model.joint_.log_prob(rows))
     if name == "density":
         assert loaded.source_share_ == model.source_share_
+
+
+@pytest.mark.parametrize(
+    ("present", "match"),
+    [
+        ([0, 9], "classes present"),
+        ([-1, 1], "classes present"),
+        ([1, 0, 2], "out of order"),
+        ([0], "fewer than two classes present"),
+        ([0, 1], "joints of other classes"),
+    ],
+)
+def test_places_of_classes_are_checked(models, path, present, match):
+    rows = moved(1)
+    three = np.array(["low", "other", "high"])[np.arange(24) % 3]
+    tuned = models["classifier"].fine_tune(rows, three)
+    source = replace(tuned._model.source, present=np.array(present))
+    tuned._model = replace(tuned._model, source=source)
+    tuned.save(path)
+    with pytest.raises(ValueError, match=match):
+        JEPAClassifier.load(path)
 
 
 def test_joints_of_joints(density, path):
